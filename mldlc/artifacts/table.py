@@ -1,0 +1,114 @@
+"""Tables: Arrow IPC partitions and a manifest with column roles. The codec is canonical: equal rows give equal bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mldlc.artifacts.handle import Artifact
+
+FORMAT = "mldlc.table/1"
+BATCH_ROWS = 1 << 16  # record batches have a fixed size, so the bytes do not depend on how the frame was chunked
+ROLES = ("feature", "label", "row_id", "entity", "event_time", "created_time", "weight", "group", "ignore")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. role: one of ROLES. info: facts for later steps (cardinality, classes, names in a tensor column)."""
+
+    name: str
+    dtype: str
+    role: str = "feature"
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One file of the table: its logical name, file inside the artifact and number of rows."""
+
+    name: str
+    file: str
+    rows: int
+
+
+class Table:
+    """Reads a Table artifact. Partitions keep their order; row identity is (partition digest, offset)."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        manifest = artifact.json("manifest.json")
+        self.columns = tuple(Column(**item) for item in manifest["columns"])
+        self.partitions = tuple(Partition(**item) for item in manifest["partitions"])
+        self.rows: int = manifest["rows"]
+        self.info: dict[str, Any] = manifest.get("info", {})
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError when there is none."""
+        return {c.name: c for c in self.columns}[name]
+
+    def role(self, role: str) -> list[Column]:
+        """Columns with a role, in table order."""
+        return [column for column in self.columns if column.role == role]
+
+    def scan(self, partition: Partition | None = None) -> pl.LazyFrame:
+        """Lazy frame over one partition or all of them in order; nothing is read yet."""
+        parts = [partition] if partition else list(self.partitions)
+        return pl.concat([pl.scan_ipc(self.artifact.file(p.file)) for p in parts])
+
+    def load(self, partition: Partition | None = None) -> pl.DataFrame:
+        """The frame in memory (memory-mapped where Arrow allows it)."""
+        parts = [partition] if partition else list(self.partitions)
+        return pl.concat([pl.read_ipc(self.artifact.file(p.file)) for p in parts])
+
+
+def write_partition(frame: pl.DataFrame, path: Path) -> None:
+    """Write one partition canonically: uncompressed Arrow IPC, fixed record batches, no metadata of time or host."""
+    frame.rechunk().write_ipc(path, compression="uncompressed", record_batch_size=BATCH_ROWS)
+
+
+def write_table(
+    out: Path,
+    partitions: Iterable[tuple[str, pl.DataFrame]],
+    columns: Sequence[Column] | None = None,
+    *,
+    roles: Mapping[str, str] | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> int:
+    """Write a Table artifact into `out` and give its number of rows. Partitions may be a generator.
+
+    columns: full column facts; otherwise they come from the first frame, with `roles` by name ("feature" by default).
+    """
+    parts: list[dict[str, Any]] = []
+    for number, (name, frame) in enumerate(partitions):
+        file = f"part-{number:05d}.arrow"
+        write_partition(frame, out / file)
+        parts.append({"name": name, "file": file, "rows": frame.height})
+        if columns is None:
+            columns = [Column(n, str(t), (roles or {}).get(n, "feature")) for n, t in frame.schema.items()]
+    write_manifest(out, columns or (), parts, info)
+    return sum(part["rows"] for part in parts)
+
+
+def write_manifest(
+    out: Path, columns: Sequence[Column], parts: Sequence[Mapping[str, Any]], info: Mapping[str, Any] | None = None
+) -> None:
+    """Write `manifest.json` of a table whose partition files are already in `out`."""
+    cols = [
+        {"name": c.name, "dtype": c.dtype, "role": c.role, **({"info": dict(c.info)} if c.info else {})}
+        for c in columns
+    ]
+    write_json(
+        out / "manifest.json",
+        {"format": FORMAT, "columns": cols, "partitions": list(parts), "rows": sum(p["rows"] for p in parts)}
+        | ({"info": dict(info)} if info else {}),
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Canonical JSON text for artifacts: sorted keys, two spaces, one newline at the end; NaN is refused."""
+    path.write_text(json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")

@@ -1,0 +1,73 @@
+"""Canonical JSON, digests, and dataclass <-> JSON for everything the project writes down."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, UTF-8, no NaN. Equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: Any) -> str:
+    """BLAKE2b-256 of the canonical JSON, hex: recipes, keys, plan ids. (Stored bytes are named by BLAKE3.)"""
+    return hashlib.blake2b(canonical(value), digest_size=32).hexdigest()
+
+
+def encode(value: Any) -> Any:
+    """A dataclass tree as plain JSON values; fields at their default are left out (but `format`)."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        out = {}
+        for f in dataclasses.fields(value):
+            item = getattr(value, f.name)
+            if f.default is not dataclasses.MISSING and item == f.default and f.name != "format":
+                continue
+            if f.default_factory is not dataclasses.MISSING and not item:
+                continue
+            out[f.name] = encode(item)
+        return out
+    if isinstance(value, Mapping):
+        return {str(k): encode(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | frozenset):
+        return [encode(v) for v in value]
+    return value
+
+
+def decode(kind: type[T], data: Any) -> T:
+    """The inverse of `encode`. Unknown keys are ignored, so that older code reads newer files of the same format."""
+    return typing.cast(T, _decode(kind, data))
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _decode(kind: Any, data: Any) -> Any:
+    if dataclasses.is_dataclass(kind):
+        hints = _hints(typing.cast(type, kind))
+        return typing.cast(Any, kind)(
+            **{f.name: _decode(hints[f.name], data[f.name]) for f in dataclasses.fields(kind) if f.name in data}
+        )
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if data is None:
+            return None
+        return _decode(next(a for a in args if a is not type(None)), data)
+    if origin is tuple:
+        return tuple(_decode(args[0], v) for v in data)
+    if origin is list:
+        return [_decode(args[0], v) for v in data]
+    if origin is dict or origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return {k: _decode(args[1], v) for k, v in data.items()}
+    return data

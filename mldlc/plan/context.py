@@ -1,0 +1,67 @@
+"""What a step's implementation may ask of the engine while it runs: `run(ctx, cfg, inputs)`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Context(Protocol):
+    """The engine's side of a step. Everything written under `out()` is taken into the store when `run` returns."""
+
+    stage: str
+    key: str
+    threads: int
+    "CPU threads that this step may use; from its Resources, never from free slots."
+    sources: tuple[Mapping[str, Any], ...]
+    "The observed sources of the plan: {uri, name, paths, identity, token}."
+    lineage: Sequence[Mapping[str, Any]]
+    "Steps upstream in order: {id, stage, kind, recipe, key, config, inputs, outputs}; filled for lineage specs only."
+    log: logging.Logger
+    scratch: Path
+    "A folder of this key that survives a crash (checkpoints); removed when the step commits."
+    temp: Path
+    "A folder for this execution only, on the store's file system."
+
+    def out(self, port: str) -> Path:
+        """The empty directory that becomes the artifact of this output port."""
+        ...
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Report progress to the journal; cheap to call often (rate-limited)."""
+        ...
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        """Report one live number (a loss, a validation score) to the journal."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether the run was asked to stop; a step that can checkpoint should, then raise `Cancelled`."""
+        ...
+
+    def map(self, items: Sequence[tuple[str, T]], fn: Callable[[str, T, Path], None]) -> Mapping[str, Path]:
+        """Run `fn(name, item, out_dir)` for each (name, item); one cached record a partition. Gives name -> directory."""
+        ...
+
+
+class StepError(Exception):
+    """A failure that the user can mend: shown as one message, without a traceback.
+
+    where: the config key, file or row at fault, if known. hint: how to mend it.
+    """
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.where, self.hint = message, where, hint
+
+
+class Cancelled(Exception):
+    """Raised by a step that stopped because the run was asked to stop; it is resumable."""
+
+
+class TransientError(Exception):
+    """A failure that may pass by itself (a connection, a busy server): the engine retries it."""

@@ -1,0 +1,24 @@
+"""What a step reads from outside the store, and how its identity is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Identity = Literal["content", "version", "stat", "always"]
+
+
+@dataclass(frozen=True)
+class SourceRef:
+    """One outside thing. `uri` goes into the recipe, the observed token into the key.
+
+    paths: absolute local files in reading order (empty for remote sources). `name` is shown to people.
+    identity: `content` hashes bytes, `stat` trusts size and mtime, `version` uses `version` (an etag, a commit, the
+    answer of a version query), `always` runs every time and relies on early cutoff.
+    """
+
+    uri: str
+    name: str
+    paths: tuple[str, ...] = ()
+    identity: Identity = "content"
+    version: str = ""

@@ -1,0 +1,91 @@
+"""The step contract: what a kind of step takes, gives, reads and needs. Shipped steps and users' steps use the same.
+
+A room's `spec.py` builds `StepSpec`s; the implementation is a string, imported in a worker only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mldlc.plan.artifact import ArtifactType
+from mldlc.plan.source import SourceRef
+
+Arity = Literal["one", "optional", "many"]
+Purity = Literal["pure", "effect", "gate"]
+Process = Literal["inline", "light", "fresh"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of a step: the artifact type that fits, and how many of them."""
+
+    type: ArtifactType
+    arity: Arity = "one"
+
+
+def port(type: ArtifactType) -> Port:
+    """Exactly one artifact; a missing producer is a compile error."""
+    return Port(type, "one")
+
+
+def optional(type: ArtifactType) -> Port:
+    """One artifact or none (the implementation then finds None)."""
+    return Port(type, "optional")
+
+
+def many(type: ArtifactType) -> Port:
+    """Any number of artifacts, labelled (sweep points, partitions); the implementation finds a dict."""
+    return Port(type, "many")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one execution occupies.
+
+    `process`: `inline` runs in the scheduler (stdlib built-ins only), `light` in a shared worker, `fresh` in a
+    pre-imported process used for one such step. `preload` are modules worth importing before the step starts.
+    `memory` in bytes, None when unknown.
+    """
+
+    cpu: int = 1
+    gpu: int = 0
+    memory: int | None = None
+    process: Process = "light"
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """One kind of step.
+
+    kind: dotted name, unique. version: raised by hand when the meaning changes in a way that code cannot show.
+    reads: formal config group -> its schema (a pydantic model or a discriminated union of them). A stage may point a
+    formal group at another subtree (`config: {model: teacher}`).
+    impl: "module:function", called in a worker as `run(ctx, cfg, inputs)`; `cfg.<group>` is the validated schema.
+    needs: Resources, or a function of the validated config giving them.
+    sources: for steps that read the outside world: validated config -> what they read.
+    observe: for effects, "module:function" with `observe(cfg, outputs_root) -> dict | None`: light, gives the state
+    that stands outside; its "key" entry is compared with the step's key.
+    components: formal group -> {kind value -> module}: the chosen module joins the code hash.
+    code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
+    nondeterministic: output ports whose bytes may differ between equal runs.
+    """
+
+    kind: str
+    version: int
+    impl: str
+    inputs: Mapping[str, Port] = field(default_factory=dict)
+    outputs: Mapping[str, ArtifactType] = field(default_factory=dict)
+    reads: Mapping[str, Any] = field(default_factory=dict)
+    needs: Resources | Callable[[Any], Resources] = Resources()
+    purity: Purity = "pure"
+    packages: tuple[str, ...] = ()
+    sources: Callable[[Any], tuple[SourceRef, ...]] | None = None
+    observe: str = ""
+    components: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    code: tuple[str, ...] = ()
+    lineage: bool = False
+    nondeterministic: tuple[str, ...] = ()
+    doc: str = ""

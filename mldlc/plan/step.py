@@ -1,0 +1,108 @@
+"""A step of a plan: one node, fully described by data; the engine needs nothing else to execute it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mldlc.plan.reason import Reason
+from mldlc.plan.spec import Arity, Process, Purity
+
+Action = Literal["reuse", "run", "maybe", "apply", "in place", "gate", "skip"]
+
+
+@dataclass(frozen=True)
+class InputRef:
+    """Where one input comes from: output `port` of step `step`. `label` tells the artifacts of a `many` port apart."""
+
+    step: str
+    port: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A bound input port."""
+
+    type: str
+    arity: Arity = "one"
+    refs: tuple[InputRef, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """An observed outside source. token None: not known before the step runs (too large to hash while planning)."""
+
+    uri: str
+    name: str
+    paths: tuple[str, ...] = ()
+    identity: str = "content"
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Resolved resources; see `mldlc.plan.spec.Resources`."""
+
+    cpu: int = 1
+    gpu: int = 0
+    memory: int | None = None
+    process: Process = "light"
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted cost of running the step, from past records of the same kind; None is unknown."""
+
+    seconds: float | None = None
+    memory: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node.
+
+    id: unique in the plan and stable for equal recipes. params: digest of the blob with the validated config per
+    formal group (all roles; what the worker gets). identity: digest of the blob with the hashed values only.
+    code: digest of the blob {module or file: digest} of the import closure. packages: name -> version part in the key.
+    recipe: static Merkle hash. key: cache key, None until the input digests are known.
+    digests: output port -> content digest, where known (reuse). evicted: outputs known, bytes gone, nobody needs them.
+    """
+
+    id: str
+    stage: str
+    kind: str
+    version: int
+    impl: str
+    recipe: str
+    params: str
+    identity: str
+    code: str
+    purity: Purity = "pure"
+    inputs: dict[str, Input] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    packages: dict[str, str] = field(default_factory=dict)
+    needs: Needs = field(default_factory=Needs)
+    scope: str = "point"
+    points: tuple[int, ...] = ()
+    lineage: bool = False
+    observe: str = ""
+    nondeterministic: tuple[str, ...] = ()
+    key: str | None = None
+    digests: dict[str, str] = field(default_factory=dict)
+    evicted: bool = False
+    action: Action = "run"
+    reasons: tuple[Reason, ...] = ()
+    cost: Cost | None = None
+    note: str = ""
+    where: str = ""
+
+    def upstream(self) -> list[str]:
+        """Ids of the steps whose outputs this one takes, in port order, without repeats."""
+        return list(dict.fromkeys(ref.step for item in self.inputs.values() for ref in item.refs))
+
+
+Params = dict[str, Any]
