@@ -39,6 +39,10 @@ class Context(Protocol):
         """Report one live number (a loss, a validation score) to the journal."""
         ...
 
+    def summary(self, facts: Mapping[str, Any]) -> None:
+        """Add small flat facts (metrics, row counts) to the record, for views; not part of any artifact."""
+        ...
+
     def cancelled(self) -> bool:
         """Whether the run was asked to stop; a step that can checkpoint should, then raise `Cancelled`."""
         ...
