@@ -53,6 +53,7 @@ class HarnessContext:
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("step"))
     facts: dict[str, Any] = field(default_factory=dict)
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
+    approvals: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     stop: bool = False
 
     @property
@@ -66,6 +67,15 @@ class HarnessContext:
         path = self.root / "temp"
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    @property
+    def outputs(self) -> Path:
+        path = self.root / "outputs"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def approval(self, digest: str) -> Mapping[str, Any] | None:
+        return self.approvals.get(digest)
 
     def out(self, port: str) -> Path:
         path = self.root / "out" / port

@@ -26,6 +26,8 @@ class Context(Protocol):
     "A folder of this key that survives a crash (checkpoints); removed when the step commits."
     temp: Path
     "A folder for this execution only, on the store's file system."
+    outputs: Path
+    "The outputs root; only effects write under it."
 
     def out(self, port: str) -> Path:
         """The empty directory that becomes the artifact of this output port."""
@@ -47,6 +49,10 @@ class Context(Protocol):
         """Whether the run was asked to stop; a step that can checkpoint should, then raise `Cancelled`."""
         ...
 
+    def approval(self, digest: str) -> Mapping[str, Any] | None:
+        """For gates: the answer of a person to exactly this evidence {decision, by, at, why}, or None."""
+        ...
+
     def map(self, items: Sequence[tuple[str, T]], fn: Callable[[str, T, Path], None]) -> Mapping[str, Path]:
         """Run `fn(name, item, out_dir)` for each (name, item); one cached record a partition. Gives name -> directory."""
         ...
@@ -61,6 +67,22 @@ class StepError(Exception):
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(message)
         self.message, self.where, self.hint = message, where, hint
+
+
+class GateWaiting(Exception):
+    """Raised by a gate that a person must answer. evidence: small JSON shown in the request; digest: what it binds to."""
+
+    def __init__(self, evidence: Mapping[str, Any], digest: str) -> None:
+        super().__init__("waits for a decision")
+        self.evidence, self.digest = dict(evidence), digest
+
+
+class GateRejected(Exception):
+    """Raised by a gate whose decision is no, by rule or by a person; ends the run with status `rejected`."""
+
+    def __init__(self, why: str, evidence: Mapping[str, Any], digest: str) -> None:
+        super().__init__(why)
+        self.why, self.evidence, self.digest = why, dict(evidence), digest
 
 
 class Cancelled(Exception):

@@ -1,0 +1,59 @@
+"""Static names -> spec modules: which kinds of step exist, found without importing anything heavy.
+
+A shipped kind is a row here; a plugin's kind comes from an entry point of group `mldlc.steps` (metadata only until it
+is used); a user's kind is `package.module:NAME` inside the declared code roots.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from functools import cache
+
+from mldlc.plan.spec import StepSpec
+
+KINDS: dict[str, str] = {
+    "data.collect": "mldlc.data.spec:COLLECT",
+    "data.clean": "mldlc.data.spec:CLEAN",
+    "data.split": "mldlc.data.spec:SPLIT",
+    "data.select": "mldlc.data.spec:SELECT",
+    "data.prepare": "mldlc.data.spec:PREPARE",
+    "profile.profile": "mldlc.profile.spec:PROFILE",
+    "profile.expect": "mldlc.profile.spec:EXPECT",
+    "training.train": "mldlc.training.spec:TRAIN",
+    "evaluation.evaluate": "mldlc.evaluation.spec:EVALUATE",
+    "evaluation.diagnose": "mldlc.evaluation.spec:DIAGNOSE",
+    "evaluation.robustness": "mldlc.evaluation.spec:ROBUSTNESS",
+    "evaluation.xai": "mldlc.evaluation.spec:XAI",
+    "report.report": "mldlc.report.spec:REPORT",
+    "scope.charter": "mldlc.scope.spec:CHARTER",
+    "scope.gate": "mldlc.scope.spec:GATE",
+    "scope.publish": "mldlc.scope.spec:PUBLISH",
+    "scope.noop": "mldlc.scope.spec:NOOP",
+}
+
+
+@cache
+def plugin_kinds() -> dict[str, str]:
+    """Kinds that installed packages add: entry points of group `mldlc.steps`, name = kind, value = module:NAME."""
+    return {entry.name: entry.value for entry in importlib.metadata.entry_points(group="mldlc.steps")}
+
+
+def is_user_kind(kind: str) -> bool:
+    """Whether a kind names a user's own spec (`package.module:NAME`)."""
+    return ":" in kind
+
+
+def kinds() -> list[str]:
+    """Every kind that a stage may name, sorted."""
+    return sorted({*KINDS, *plugin_kinds()})
+
+
+def load_spec(kind: str) -> StepSpec:
+    """Import the spec of a kind. KeyError when no such kind; for a user's kind its code roots must be on sys.path."""
+    target = kind if is_user_kind(kind) else KINDS.get(kind) or plugin_kinds()[kind]
+    module, _, name = target.partition(":")
+    spec = getattr(importlib.import_module(module), name)
+    if not isinstance(spec, StepSpec):
+        raise TypeError(f"{target} is not a StepSpec")
+    return spec
