@@ -26,7 +26,6 @@ KINDS: dict[str, str] = {
     "evaluation.robustness": "mldlc.evaluation.spec:ROBUSTNESS",
     "evaluation.xai": "mldlc.evaluation.spec:XAI",
     "report.report": "mldlc.report.spec:REPORT",
-    "scope.charter": "mldlc.scope.spec:CHARTER",
     "scope.gate": "mldlc.scope.spec:GATE",
     "scope.publish": "mldlc.scope.spec:PUBLISH",
     "scope.noop": "mldlc.scope.spec:NOOP",

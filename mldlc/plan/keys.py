@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mldlc.plan.codec import digest
 from mldlc.plan.step import Step
@@ -23,22 +23,44 @@ def recipe(
     return digest(["recipe", FORMAT, kind, version, code, identity, _labelled(inputs), sources])
 
 
-def action_key(step: Step, inputs: Mapping[str, list[tuple[str, str]]], tokens: list[str], lineage: str = "") -> str:
-    """The cache key. inputs: port -> [(label, content digest)]; tokens: one a source, in order.
+def node_key(
+    *,
+    kind: str,
+    version: int,
+    code: str,
+    identity: str,
+    inputs: Mapping[str, list[tuple[str, str]]],
+    tokens: list[str],
+    packages: Mapping[str, str],
+    lineage: str,
+) -> str:
+    """The cache key. inputs: port -> [(label, content digest)]; tokens: one a source, in order; packages: major.minor.
 
-    lineage: digest of the upstream recipes, for steps that show their lineage; "" for all others.
+    lineage: the recipe, for steps that show their lineage; "" for all others.
     """
     return digest(
-        ["key", FORMAT, step.kind, step.version, step.code, step.identity, _labelled(inputs), tokens]
-        + [sorted(step.packages.items()), lineage]
+        ["key", FORMAT, kind, version, code, identity, _labelled(inputs), tokens, sorted(packages.items()), lineage]
+    )
+
+
+def action_key(step: Step, inputs: Mapping[str, list[tuple[str, str]]], tokens: list[str], lineage: str = "") -> str:
+    """`node_key` of a plan's step."""
+    return node_key(
+        kind=step.kind,
+        version=step.version,
+        code=step.code,
+        identity=step.identity,
+        inputs=inputs,
+        tokens=tokens,
+        packages=step.packages,
+        lineage=lineage,
     )
 
 
 def lineage_digest(steps: Mapping[str, Step], step: Step) -> str:
-    """Digest of everything upstream by recipe; "" unless the step declares `lineage`."""
+    """Digest of everything upstream by recipe (a recipe is a Merkle hash); "" unless the step declares `lineage`."""
     return step.recipe if step.lineage else ""
 
 
-def _labelled(inputs: Mapping[str, list[tuple[str, ...]]] | Mapping[str, list[tuple[str, str, str]]]
-              | Mapping[str, list[tuple[str, str]]]) -> list[object]:  # fmt: skip
+def _labelled(inputs: Mapping[str, Sequence[tuple[str, ...]]]) -> list[object]:
     return [[port, sorted(list(item) for item in refs)] for port, refs in sorted(inputs.items())]

@@ -1,0 +1,157 @@
+"""The code hash: the import closure of a module inside first-party code, each file by its normalised AST.
+
+Comments, formatting and docstrings do not count. The closure stops at mldlc's own light layers (plan, store, config,
+engine, specs): their meaning is covered by step versions and by the hashed config values.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mldlc
+from mldlc.plan.diagnostic import Location, fail
+
+OWN = "mldlc"
+OWN_ROOT = Path(mldlc.__file__).parent
+STOPS = ("plan", "store", "config", "engine", "compiler", "cli", "catalog", "loop")
+LIGHT = ("spec", "config")  # schemas of a room: their values are hashed, so a new field with `neutral=` moves nothing
+
+
+class CodeHasher:
+    """Finds and hashes closures. `cache_file` keeps what parsing found, by raw digest; it is safe to delete."""
+
+    def __init__(self, roots: Iterable[Path], cache_file: Path) -> None:
+        self.roots = tuple(roots)
+        self.cache_file = cache_file
+        self.known: dict[str, Any] = _read_json(cache_file)
+        self.changed = False
+        self.modules: dict[str, tuple[str, tuple[str, ...]] | None] = {}
+
+    def closure(self, modules: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
+        """Module -> digest for everything first-party that `modules` import, plus extra `files` by their bytes."""
+        found: dict[str, str] = {}
+        todo = [m for name in modules for m in _with_parents(name)]
+        while todo:
+            name = todo.pop()
+            if name in found or not self._first_party(name):
+                continue
+            parsed = self._module(name)
+            if parsed is None:
+                continue
+            found[name], imports = parsed
+            for wanted in imports:
+                todo.extend(_with_parents(wanted))
+        for path in files:
+            if not path.exists():
+                raise fail("missing_file", f"code file {path} does not exist", where=Location("lifecycle.stages"))
+            found[path.name] = _raw(path.read_bytes())
+        return dict(sorted(found.items()))
+
+    def locate(self, module: str) -> Path | None:
+        """The file of a first-party module, None when there is none. Nothing is imported."""
+        parts = module.split(".")
+        roots = (OWN_ROOT.parent,) if parts[0] == OWN else self.roots
+        for root in roots:
+            for path in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")):
+                if path.is_file():
+                    return path
+        return None
+
+    def save(self) -> None:
+        """Write the cache if it grew; a read-only cache folder is not an error."""
+        if not self.changed:
+            return
+        try:
+            self.cache_file.parent.mkdir(parents=True, exist_ok=True)
+            handle, temp = tempfile.mkstemp(dir=self.cache_file.parent)
+            with os.fdopen(handle, "w") as out:
+                json.dump(self.known, out)
+            Path(temp).replace(self.cache_file)
+        except OSError:
+            return
+
+    def _first_party(self, name: str) -> bool:
+        parts = name.split(".")
+        if parts[0] != OWN:
+            return True
+        return len(parts) > 1 and parts[1] not in STOPS and not (len(parts) == 3 and parts[2] in LIGHT)
+
+    def _module(self, name: str) -> tuple[str, tuple[str, ...]] | None:
+        if name not in self.modules:
+            path = self.locate(name)
+            self.modules[name] = None if path is None else self._parse(name, path)
+        return self.modules[name]
+
+    def _parse(self, name: str, path: Path) -> tuple[str, tuple[str, ...]]:
+        data = path.read_bytes()
+        raw = _raw(data)
+        entry = self.known.get(raw)
+        if entry is None:
+            try:
+                tree = ast.parse(data)
+            except SyntaxError as error:
+                raise fail(
+                    "broken_code", f"{error.msg}", where=Location(str(path), error.lineno or 0), hint="mend the syntax"
+                ) from None
+            imports = sorted(set(_imports(tree)))
+            entry = {"norm": _normalised(tree), "imports": imports}
+            self.known[raw] = entry
+            self.changed = True
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        return entry["norm"], tuple(_absolute(item, package) for item in entry["imports"])
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Imported names; relative ones keep their dots. `from a import b` names both a and a.b, as b may be a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            stem = "." * node.level + (node.module or "")
+            yield stem
+            joint = "" if stem.endswith(".") else "."
+            yield from (f"{stem}{joint}{alias.name}" for alias in node.names if alias.name != "*")
+
+
+def _absolute(name: str, package: str) -> str:
+    level = len(name) - len(name.lstrip("."))
+    if not level:
+        return name
+    parts = package.split(".")
+    stem = parts[: len(parts) - (level - 1)]
+    return ".".join([*stem, *([name[level:]] if name[level:] else [])])
+
+
+def _with_parents(name: str) -> list[str]:
+    """A module and the packages whose `__init__` runs when it is imported."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
+def _normalised(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                if isinstance(body[0].value.value, str):
+                    node.body = body[1:] or [ast.Pass()]
+    return _raw(ast.dump(tree).encode())
+
+
+def _raw(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

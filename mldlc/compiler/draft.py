@@ -1,0 +1,118 @@
+"""The mutable graph that the passes work on: plain data only, so that it can be cached without its schemas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mldlc.config.compose import Composition, Request
+from mldlc.config.project import Project
+from mldlc.plan.diagnostic import Diagnostic
+from mldlc.plan.plan import Plan, Snapshot
+from mldlc.plan.reason import Reason
+from mldlc.plan.source import SourceRef
+from mldlc.plan.spec import Arity, Purity
+from mldlc.plan.step import Action, Cost, Input, Needs, Source
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the plan to execute: up to a stage, again from a stage on, or with forced stages."""
+
+    until: str = ""
+    since: str = ""
+    force: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CompileRequest:
+    """Everything the compiler is asked."""
+
+    project: Project
+    request: Request
+    selection: Selection = Selection()
+    offline: bool = False
+    trace: bool = False
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What typing a stage gives: its spec as data and its validated config. Shared by all points with equal config.
+
+    ports: input port -> (artifact type, arity). params: formal group -> all values (what the worker gets).
+    identity: formal group -> hashed values. modules: implementation and chosen components. targets: users' own classes.
+    """
+
+    kind: str
+    version: int
+    impl: str
+    purity: Purity
+    ports: dict[str, tuple[str, Arity]]
+    outputs: dict[str, str]
+    params: dict[str, Any]
+    identity: dict[str, Any]
+    sources: tuple[SourceRef, ...] = ()
+    needs: Needs = field(default_factory=Needs)
+    packages: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    observe: str = ""
+    lineage: bool = False
+    nondeterministic: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass
+class Node:
+    """One stage of one point (or of the sweep), on its way to a plan step. `points` grows when nodes are merged."""
+
+    id: str
+    stage: str
+    typed: Typed
+    scope: str
+    points: tuple[int, ...]
+    groups: dict[str, str]
+    wiring: dict[str, list[str]]
+    where: str = ""
+    inputs: dict[str, Input] = field(default_factory=dict)
+    observed: tuple[Source, ...] = ()
+    packages: dict[str, str] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+    code_digest: str = ""
+    identity_digest: str = ""
+    recipe: str = ""
+    key: str | None = None
+    digests: dict[str, str] = field(default_factory=dict)
+    evicted: bool = False
+    action: Action = "run"
+    reasons: list[Reason] = field(default_factory=list)
+    cost: Cost | None = None
+    note: str = ""
+
+    def upstream(self) -> list[str]:
+        """Ids of the nodes whose outputs this one takes, without repeats."""
+        return list(dict.fromkeys(ref.step for item in self.inputs.values() for ref in item.refs))
+
+
+@dataclass
+class Draft:
+    """The state between passes. `nodes` is in dependency order from the `artifacts` pass on."""
+
+    ask: CompileRequest
+    snapshot: Snapshot
+    composition: Composition | None = None
+    outputs: Path = Path("outputs")
+    name: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    typed: dict[int, dict[str, tuple[Typed, dict[str, Any]]]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    previous: Plan | None = None
+    plan: Plan | None = None
+
+    @property
+    def root(self) -> Path:
+        """The project root: relative paths start there."""
+        return self.ask.project.root

@@ -1,0 +1,84 @@
+"""Pass `fingerprint`: the recipe of every node, a Merkle hash of kind, version, code, result config and wiring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mldlc.compiler.code import CodeHasher
+from mldlc.compiler.draft import Draft, Typed
+from mldlc.compiler.observe import observe_packages, observe_sources
+from mldlc.plan.codec import digest
+from mldlc.plan.keys import recipe
+from mldlc.plan.source import SourceRef
+from mldlc.plan.step import Input, Source
+
+
+def run(draft: Draft) -> None:
+    """Freeze code, packages and sources of the live nodes; compute recipes upstream first; give nodes their final ids."""
+    nodes = list(draft.nodes.values())
+    hasher = CodeHasher(draft.ask.project.code, draft.outputs / "cache" / "code.json")
+    observe_packages(draft, {name for node in nodes for name in node.typed.packages})
+    observe_sources(draft, [_portable(ref, draft.root) for node in nodes for ref in node.typed.sources])
+    codes: dict[int, tuple[dict[str, str], str]] = {}
+    identities: dict[int, str] = {}
+    for node in nodes:
+        typed = node.typed
+        if id(typed) not in codes:
+            code = _closure(hasher, typed, draft.root)
+            codes[id(typed)] = code, digest(code)
+            identities[id(typed)] = digest(typed.identity)
+        node.code, node.code_digest = codes[id(typed)]
+        node.identity_digest = identities[id(typed)]
+        refs = [_portable(ref, draft.root) for ref in typed.sources]
+        node.observed = tuple(
+            Source(ref.uri, ref.name, ref.paths, ref.identity, draft.snapshot.sources.get(ref.uri)) for ref in refs
+        )
+        node.packages = {name: _package(draft, name) for name in typed.packages}
+        node.recipe = recipe(
+            kind=typed.kind,
+            version=typed.version,
+            code=node.code_digest,
+            identity=node.identity_digest,
+            inputs={
+                port: [(ref.label, draft.nodes[ref.step].recipe, ref.port) for ref in item.refs]
+                for port, item in node.inputs.items()
+            },
+            sources=[ref.uri for ref in refs],
+        )
+    hasher.save()
+    _name(draft)
+
+
+def _closure(hasher: CodeHasher, typed: Typed, root: Path) -> dict[str, str]:
+    modules = [*typed.modules, *(target.partition(":")[0] for target in typed.targets)]
+    extra_files = [root / item for item in typed.files if item.endswith(".py") or "/" in item]
+    modules += [item for item in typed.files if not (item.endswith(".py") or "/" in item)]
+    return hasher.closure(modules, extra_files)
+
+
+def _portable(ref: SourceRef, root: Path) -> SourceRef:
+    """URIs under the project root become relative, so that a recipe is the same on every machine."""
+    stem = f"{root}/"
+    return replace(ref, uri=ref.uri.replace(stem, "")) if stem in ref.uri else ref
+
+
+def _package(draft: Draft, name: str) -> str:
+    return ".".join(draft.snapshot.packages[name].split(".")[:2])
+
+
+def _name(draft: Draft) -> None:
+    """Final ids: the stage in a plain run, stage#recipe in a sweep (equal recipes then carry equal names)."""
+    assert draft.composition is not None
+    sweep = len(draft.composition.points) > 1
+    names = {
+        old: f"{node.stage}#{node.recipe[:10]}" if sweep and node.scope == "point" else node.stage
+        for old, node in draft.nodes.items()
+    }
+    for node in draft.nodes.values():
+        node.id = names[node.id]
+        node.inputs = {port: _renamed(item, names) for port, item in node.inputs.items()}
+
+
+def _renamed(item: Input, names: dict[str, str]) -> Input:
+    return replace(item, refs=tuple(replace(ref, step=names[ref.step]) for ref in item.refs))

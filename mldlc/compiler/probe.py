@@ -1,0 +1,77 @@
+"""Asks users' own specs in a subprocess: planning imports no user code. Answers are cached by the code's hash."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from mldlc.compiler.code import CodeHasher
+from mldlc.compiler.draft import Draft, Typed
+from mldlc.compiler.schema_errors import SchemaError
+from mldlc.compiler.targets import check_target
+from mldlc.plan.codec import decode, digest
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location
+
+TIMEOUT = 120.0  # seconds; a user's module may import torch
+
+
+def reads(draft: Draft, kind: str, where: Location | None) -> list[str]:
+    """Formal groups that a user's kind reads. Raises DiagnosticError when the kind cannot be had."""
+    return list(_ask(draft, kind, {"op": "reads"}, where)["reads"])
+
+
+def type_user_stage(
+    draft: Draft, kind: str, configs: dict[str, Any], where: Location | None
+) -> tuple[Typed | None, dict[str, list[SchemaError]]]:
+    """As `type_stage`, in a subprocess with the project's code roots on its path."""
+    answer = _ask(draft, kind, {"op": "type", "configs": configs}, where)
+    errors = {
+        formal: [decode(SchemaError, item) for item in found] for formal, found in answer.get("errors", {}).items()
+    }
+    return (None, errors) if errors else (decode(Typed, answer["typed"]), {})
+
+
+def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Location | None) -> dict[str, Any]:
+    roots = draft.ask.project.code
+    found = check_target(kind, None, roots, ())
+    if found:
+        first = found[0]
+        raise DiagnosticError(
+            [Diagnostic("unknown_kind", first.message, where=where, found=kind, allowed=first.allowed, hint=first.hint)]
+        )
+    hasher = CodeHasher(roots, draft.outputs / "cache" / "code.json")
+    code = hasher.closure([kind.partition(":")[0]])
+    question = {**question, "kind": kind, "root": str(draft.root)}
+    name = digest([code, question, sys.version_info[:2]])
+    file = draft.outputs / "cache" / "probe" / f"{name}.json"
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        pass
+    answer = _run(question, [str(root) for root in roots], kind, where)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temp = file.with_suffix(".tmp")
+        temp.write_text(json.dumps(answer))
+        temp.replace(file)
+    except OSError:
+        pass  # a read-only cache costs time, nothing else
+    return answer
+
+
+def _run(question: dict[str, Any], roots: list[str], kind: str, where: Location | None) -> dict[str, Any]:
+    command = [sys.executable, "-m", "mldlc.compiler.probe_main"]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps({**question, "roots": roots}), capture_output=True, text=True, timeout=TIMEOUT
+        )
+        answer = json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else {"failed": done.stderr[-2000:]}
+    except subprocess.TimeoutExpired:
+        answer = {"failed": f"no answer within {TIMEOUT:.0f} s"}
+    if "failed" in answer:
+        raise DiagnosticError(
+            [Diagnostic("broken_kind", f"kind {kind} cannot be loaded: {answer['failed']}", where=where, found=kind)]
+        )
+    return dict(answer)

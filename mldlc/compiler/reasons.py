@@ -1,0 +1,124 @@
+"""Pass `reasons`: compares with the last executed plan of the same name and says, as data, what moved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mldlc.compiler.draft import Draft, Node
+from mldlc.plan.plan import Plan, load
+from mldlc.plan.reason import Reason
+from mldlc.plan.step import Step
+
+
+def run(draft: Draft) -> None:
+    """Add reasons to every node that would do something."""
+    draft.previous = _previous(draft)
+    before = _index(draft.previous)
+    for node in draft.nodes.values():
+        if node.action in ("reuse", "skip", "in place"):
+            continue
+        if node.action == "gate" and node.key is not None:
+            node.reasons.append(Reason("awaits_decision", path="decided when the run gets here"))
+        if any(reason.code in ("forced", "always", "artifact_missing") for reason in node.reasons):
+            continue
+        old = before.get(node.id) or before.get(node.stage)
+        moved = [Reason("first_run")] if old is None else differences(draft, node, old)
+        if old is not None and not moved and not node.reasons:
+            moved = [Reason("first_run")]
+        if node.typed.purity == "effect" or (node.reasons and moved == [Reason("first_run")]):
+            moved = []
+        node.reasons = moved + node.reasons
+
+
+def _previous(draft: Draft) -> Plan | None:
+    path = draft.outputs / "plans" / f"{draft.name}.json"
+    try:
+        return load(path.read_text())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _index(plan: Plan | None) -> dict[str, Step]:
+    """Steps of the previous plan by id, and by stage where the stage had one step only."""
+    if plan is None:
+        return {}
+    found = {step.id: step for step in plan.steps}
+    stages: dict[str, list[Step]] = {}
+    for step in plan.steps:
+        stages.setdefault(step.stage, []).append(step)
+    return {**{name: steps[0] for name, steps in stages.items() if len(steps) == 1}, **found}
+
+
+def differences(draft: Draft, node: Node, old: Step) -> list[Reason]:
+    """What moved between the step of the previous plan and this node: kind, config, code, packages, wiring, sources."""
+    assert draft.previous is not None
+    blobs = draft.previous.blobs
+    out: list[Reason] = []
+    if (old.kind, old.version) != (node.typed.kind, node.typed.version):
+        out.append(
+            Reason("version_changed", old=f"{old.kind} {old.version}", new=f"{node.typed.kind} {node.typed.version}")
+        )
+    if old.identity != node.identity_digest:
+        out += _params(draft, node, blobs.get(old.identity, {}))
+    if old.code != node.code_digest:
+        was = blobs.get(old.code, {})
+        files = tuple(sorted(n for n in {*was, *node.code} if was.get(n) != node.code.get(n)))
+        out.append(Reason("code_changed", files=files))
+    for name in sorted({*old.packages, *node.packages}):
+        if old.packages.get(name) != node.packages.get(name):
+            out.append(Reason("env_changed", path=name, old=old.packages.get(name), new=node.packages.get(name)))
+    tokens = {source.uri: source.token for source in old.sources}
+    for source in node.observed:
+        if source.uri in tokens and tokens[source.uri] != source.token and source.token is not None:
+            out.append(Reason("source_changed", path=source.name))
+    out += _wiring(draft, node, old)
+    return out
+
+
+def _params(draft: Draft, node: Node, was: dict[str, Any]) -> list[Reason]:
+    assert draft.composition is not None
+    provenance = draft.composition.points[node.points[0]].provenance
+    out = []
+    before, now = flatten(was), flatten(node.typed.identity)
+    for path in sorted({*before, *now}):
+        if before.get(path) != now.get(path) or (path in before) != (path in now):
+            formal, _, rest = path.partition(".")
+            key = f"{node.groups.get(formal, formal)}.{rest}" if rest else node.groups.get(formal, formal)
+            where = provenance.locate(key)
+            out.append(
+                Reason("param_changed", path=key, old=before.get(path), new=now.get(path), where=str(where or ""))
+            )
+    return out
+
+
+def _wiring(draft: Draft, node: Node, old: Step) -> list[Reason]:
+    assert draft.previous is not None
+    stages = {step.id: step.stage for step in draft.previous.steps}
+    digests = {step.id: step.digests for step in draft.previous.steps}
+    out = []
+    for port in sorted({*old.inputs, *node.inputs}):
+        was = [(stages.get(r.step, r.step), r.port) for r in (old.inputs[port].refs if port in old.inputs else ())]
+        now = [(draft.nodes[r.step].stage, r.port) for r in (node.inputs[port].refs if port in node.inputs else ())]
+        if was != now:
+            show = [", ".join(".".join(ref) for ref in refs) or None for refs in (was, now)]
+            out.append(Reason("rewired", path=port, old=show[0], new=show[1]))
+            continue
+        for ref, old_ref in zip(
+            node.inputs[port].refs if port in node.inputs else (), old.inputs[port].refs if port in old.inputs else (),
+            strict=True,
+        ):  # fmt: skip
+            new_digest = draft.nodes[ref.step].digests.get(ref.port)
+            old_digest = digests.get(old_ref.step, {}).get(old_ref.port)
+            if new_digest and old_digest and new_digest != old_digest:
+                out.append(Reason("input_changed", path=port, stage=draft.nodes[ref.step].stage))
+    return out
+
+
+def flatten(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested dicts as dotted leaves; lists and empty dicts are leaves."""
+    if isinstance(value, dict) and value:
+        out: dict[str, Any] = {}
+        for name, child in value.items():
+            out.update(flatten(child, f"{path}.{name}" if path else str(name)))
+        return out
+    return {path: value}

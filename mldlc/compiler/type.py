@@ -1,0 +1,236 @@
+"""Pass `type`: every stage's config is validated against the schemas of its kind; all mistakes are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mldlc import catalog
+from mldlc.compiler import probe
+from mldlc.compiler.draft import Draft, Typed
+from mldlc.compiler.groups import GROUPS, SCALARS, LifecycleConfig
+from mldlc.compiler.schema_errors import SchemaError, check
+from mldlc.compiler.targets import check_target
+from mldlc.compiler.typed import plain, type_stage, with_stage
+from mldlc.config.compose import ComposedPoint
+from mldlc.plan.codec import digest
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, did_you_mean
+
+VOLATILE = ("${now:", "${oc.env:", "${uuid", "${random")
+
+
+def run(draft: Draft) -> None:
+    """Fill `draft.typed` (point -> stage -> typed stage and its lifecycle entry) and `draft.settings`."""
+    assert draft.composition is not None
+    memo: dict[str, Typed | None] = {}
+    for point in draft.composition.points:
+        draft.typed[point.id] = _type_point(draft, point, memo)
+    _settings(draft, draft.composition.points[0].config)
+
+
+def _type_point(draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None]) -> dict[str, Any]:
+    report = _Reporter(draft, point)
+    config = point.config
+    read = _check_own_groups(report, config, memo)
+    stages: dict[str, Any] = {}
+    for name, entry in live_stages(config).items():
+        kind = entry.get("kind")
+        where = report.locate(f"lifecycle.stages.{name}.kind")
+        try:
+            spec = None if catalog.is_user_kind(str(kind)) else catalog.load_spec(str(kind))
+            wanted = list(spec.reads) if spec is not None else probe.reads(draft, str(kind), where)
+        except KeyError:
+            known = catalog.kinds()
+            report.add(
+                f"lifecycle.stages.{name}.kind", SchemaError("unknown_kind", "", f"unknown kind '{kind}' of stage "
+                f"'{name}'", found=str(kind), allowed=tuple(known), hint=did_you_mean(str(kind), known)),
+            )  # fmt: skip
+            continue
+        formal_paths = {formal: (entry.get("config") or {}).get(formal, formal) for formal in wanted}
+        unknown = set(entry.get("config") or {}) - set(formal_paths)
+        for formal in sorted(unknown):
+            report.add(
+                f"lifecycle.stages.{name}.config.{formal}",
+                SchemaError(
+                    "unknown_key", "", f"kind {kind} reads no group '{formal}'", hint=did_you_mean(formal, wanted)
+                ),
+            )
+        configs = {formal: value for formal, path in formal_paths.items() if (value := at(config, path)) is not None}
+        memo_key = digest([kind, configs, sorted(formal_paths.items())])
+        if memo_key in memo:
+            typed = memo[memo_key]
+        else:
+            typed, errors = (
+                type_stage(spec, configs, draft.root)
+                if spec is not None
+                else probe.type_user_stage(draft, str(kind), configs, where)
+            )
+            for formal, found in errors.items():
+                for error in found:
+                    report.add(formal_paths.get(formal, formal), error, stage=name)
+            if typed is not None:
+                _check_targets(draft, report, typed, formal_paths)
+                _check_volatile(draft, report, typed, formal_paths)
+            memo[memo_key] = typed
+        read.update(path.split(".")[0] for path in formal_paths.values())
+        if typed is not None:
+            stages[name] = (with_stage(typed, tuple(entry.get("code") or ()), ""), {**entry, "groups": formal_paths})
+    _check_roots(report, config, read)
+    return stages
+
+
+def live_stages(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Lifecycle entries that are enabled and whose `when` holds."""
+    stages = (config.get("lifecycle") or {}).get("stages") or {}
+    return {
+        name: entry
+        for name, entry in stages.items()
+        if isinstance(entry, dict) and entry.get("enabled", True) is True and _holds(config, entry.get("when"))
+    }
+
+
+def _holds(config: dict[str, Any], when: Any) -> bool:
+    if when is None or isinstance(when, bool):
+        return when is not False
+    value = at(config, str(when))
+    if isinstance(value, dict) and "kind" in value:
+        value = value["kind"]
+    return value not in (None, False, "none")
+
+
+def at(config: Any, path: str) -> Any:
+    """The value at a dotted path, None when there is none."""
+    for part in path.split("."):
+        if not isinstance(config, dict) or part not in config:
+            return None
+        config = config[part]
+    return config
+
+
+def _check_own_groups(report: _Reporter, config: dict[str, Any], memo: dict[str, Any]) -> set[str]:
+    for name, schema in GROUPS.items():
+        if name in config:
+            seen = f"own:{digest([name, config[name]])}"
+            if seen not in memo:
+                memo[seen] = None
+                for error in check(schema, config[name])[1]:
+                    report.add(name, error)
+    if "lifecycle" not in config:
+        report.add("lifecycle", SchemaError("missing_group", "", "the config has no group 'lifecycle'"))
+    return {*GROUPS, *SCALARS}
+
+
+def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str]) -> None:
+    """Groups that no live stage reads are checked by any shipped kind that would; the others are unknown."""
+    rest = [name for name in config if name not in read]
+    if not rest:
+        return
+    schemas: dict[str, Any] = {}
+    for kind in catalog.KINDS:
+        for formal, schema in catalog.load_spec(kind).reads.items():
+            schemas.setdefault(formal, schema)
+    names = sorted({*schemas, *read})
+    for name in rest:
+        if name not in schemas:
+            report.add(
+                name, SchemaError("unknown_key", "", f"unknown group '{name}'", found=name, allowed=tuple(names),
+                hint=did_you_mean(name, names) or "a stage of your own reads it? name it in lifecycle.stages"),
+            )  # fmt: skip
+            continue
+        if config[name] == {"kind": "none"}:
+            continue
+        for error in check(schemas[name], config[name])[1]:
+            report.add(name, error)
+
+
+def _check_targets(draft: Draft, report: _Reporter, typed: Typed, paths: dict[str, str]) -> None:
+    for formal, params in typed.params.items():
+        for key, target, args in _target_places(params, paths[formal]):
+            for error in check_target(target, args, draft.ask.project.code, typed.packages):
+                report.add(f"{key}.target", error)
+
+
+def _target_places(value: Any, path: str) -> Iterable[tuple[str, str, dict[str, Any] | None]]:
+    if isinstance(value, dict):
+        if isinstance(value.get("target"), str):
+            args = value.get("args")
+            yield path, value["target"], args if isinstance(args, dict) else None
+        for name, child in value.items():
+            yield from _target_places(child, f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, child in enumerate(value):
+            yield from _target_places(child, f"{path}.{number}")
+
+
+def _check_volatile(draft: Draft, report: _Reporter, typed: Typed, paths: dict[str, str]) -> None:
+    """A hashed value must not depend on the clock or the environment."""
+    assert draft.composition is not None
+    if not draft.composition.inputs:
+        return
+    for formal, values in typed.identity.items():
+        for key in leaves(values, paths[formal]):
+            raw = report.point.provenance.raw(key) or ""
+            if any(mark in raw for mark in VOLATILE):
+                report.add(
+                    key, SchemaError("volatile_value", "", f"{raw} in a value that is part of the result's identity", found=raw,
+                    hint="write the value, or pass it on the command line"),
+                )  # fmt: skip
+
+
+def leaves(value: Any, path: str) -> Iterable[str]:
+    """Dotted paths of all leaves under a value."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield from leaves(child, f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, child in enumerate(value):
+            yield from leaves(child, f"{path}.{number}")
+    else:
+        yield path
+
+
+def _settings(draft: Draft, config: dict[str, Any]) -> None:
+    executor, _ = check(GROUPS["executor"], config.get("executor", {"kind": "local"}))
+    draft.settings["executor"] = plain(executor)
+    draft.settings["approvals"] = [str(draft.root / "approvals"), str(draft.outputs / "approvals")]
+    scope = config.get("scope")
+    draft.settings["budget"] = (scope.get("budget") or {}) if isinstance(scope, dict) else {}
+
+
+class _Reporter:
+    """Collects diagnostics of one point; the same mistake at several points is told once."""
+
+    def __init__(self, draft: Draft, point: ComposedPoint) -> None:
+        self.draft, self.point = draft, point
+        self.seen = {str(item) for item in draft.diagnostics}
+
+    def locate(self, key: str) -> Any:
+        try:
+            return self.point.provenance.locate(key)
+        except (KeyError, DiagnosticError):
+            return None
+
+    def add(self, group: str, error: SchemaError, stage: str = "") -> None:
+        key = f"{group}.{error.path}" if error.path else group
+        message = error.message
+        parent = key.rpartition(".")[0]
+        if error.code == "unknown_key" and parent:
+            message += f" in group '{parent}'" if "." not in parent else f" in '{parent}'"
+        elif error.code == "missing_value":
+            message += f" in '{parent}'"
+        elif error.code == "missing_group":
+            message += f", which stage '{stage}' reads" if stage else ""
+        elif error.code in ("wrong_type", "bad_value"):
+            message = f"{key}: {message}"
+        item = Diagnostic(
+            error.code,
+            message,
+            where=self.locate(key),
+            key=key,
+            found=error.found,
+            allowed=error.allowed,
+            hint=error.hint,
+        )
+        if str(item) not in self.seen:
+            self.seen.add(str(item))
+            self.draft.diagnostics.append(item)
