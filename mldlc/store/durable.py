@@ -1,5 +1,5 @@
 """Writing so that it stays written: temporary file, fsync, rename, fsync of the folder; a pool overlaps the fsyncs."""
-# ruff: noqa: PTH  (a call per file, thousands of files: plain strings and descriptors cost a third of Path objects)
+# ruff: noqa: PTH104, PTH108 (a call per file: strings cost a third of Path objects)
 
 from __future__ import annotations
 

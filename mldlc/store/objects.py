@@ -1,5 +1,5 @@
 """Objects: immutable files named by their BLAKE3, and trees (the files of one artifact) that are objects too."""
-# ruff: noqa: PTH  (a call per file, thousands of files: plain strings and descriptors cost a third of Path objects)
+# ruff: noqa: PTH105, PTH108, PTH116, PTH123 (a call per file: strings cost a third of Path objects)
 
 from __future__ import annotations
 
