@@ -1,0 +1,149 @@
+"""The config schemas of evaluation: what to measure, on which slices, and which studies of the model to make."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mldlc.config.schema import Config, result
+
+
+class Nothing(Config):
+    """The study is left out."""
+
+    kind: Literal["none"]
+
+
+class Bootstrap(Config):
+    """Confidence intervals by resampling rows; no samples: no intervals."""
+
+    samples: int = result(0, ge=0, le=10_000)
+    confidence: float = result(0.95, gt=0, lt=1)
+    seed: int = result(0, ge=0)
+
+
+class TorchMetrics(Config):
+    """Further metrics by their names in torchmetrics.functional, per task (without its `binary_`, `multiclass_`)."""
+
+    binary: list[str] = result(["matthews_corrcoef", "cohen_kappa"])
+    multiclass: list[str] = result(["matthews_corrcoef", "cohen_kappa"])
+    regression: list[str] = result(["explained_variance", "concordance_corrcoef"])
+
+
+class EvaluateConfig(Config):
+    """Aggregate metrics, curves and predictions.
+
+    parts: parts of the split, or all of them. threshold: of a binary decision; a number, or the rule that chooses it
+    on the rows of `threshold_part` (never on the test rows).
+    """
+
+    kind: Literal["standard"]
+    parts: Literal["all"] | list[str] = result("all")
+    batch_size: int = result(65536, ge=1)
+    threshold: float | Literal["f1", "youden"] = result(0.5)
+    threshold_part: str = result("val")
+    calibration_bins: int = result(15, ge=2, le=1000)
+    curve_points: int = result(200, ge=2, le=10_000)
+    bootstrap: Bootstrap = result(Bootstrap())
+    torchmetrics: TorchMetrics = result(TorchMetrics())
+
+
+class ColumnSlices(Config):
+    """Slices by named columns of the cleaned table; an item may be a list of columns that are crossed.
+
+    bins: numeric columns are cut at this many quantiles. max_values: the most frequent values that get a slice.
+    """
+
+    kind: Literal["columns"]
+    columns: list[str | list[str]] = result([])
+    parts: list[str] = result(["test"])
+    bins: int = result(5, ge=2, le=100)
+    min_rows: int = result(30, ge=1)
+    max_values: int = result(20, ge=1)
+
+
+class AutoSlices(Config):
+    """Every column of the cleaned table is cut; the `worst` slices by `metric` (auto: the task's) are kept."""
+
+    kind: Literal["auto"]
+    worst: int = result(20, ge=1)
+    metric: str = result("auto")
+    parts: list[str] = result(["test"])
+    bins: int = result(5, ge=2, le=100)
+    min_rows: int = result(50, ge=1)
+    max_values: int = result(20, ge=1)
+
+
+Slices = Annotated[Nothing | ColumnSlices | AutoSlices, Field(discriminator="kind")]
+
+
+class StandardDiagnose(Config):
+    """Benchmark models, bias and variance, residuals and sensitivity.
+
+    human_level: what people reach on this task in `metric` (auto: the task's), null when unknown. rows: at most so
+    many rows, drawn with `seed`, fit the linear benchmark and carry the sensitivity study.
+    """
+
+    kind: Literal["standard"]
+    part: str = result("test")
+    metric: str = result("auto")
+    human_level: float | None = result(None)
+    rows: int = result(50_000, ge=100)
+    iterations: int = result(100, ge=1)
+    l2: float = result(1e-4, ge=0)
+    worst_rows: int = result(20, ge=0)
+    values: int = result(20, ge=1)
+    batch_size: int = result(65536, ge=1)
+    seed: int = result(0, ge=0)
+
+
+Diagnose = Annotated[Nothing | StandardDiagnose, Field(discriminator="kind")]
+
+
+class StandardRobustness(Config):
+    """Perturbed inputs and the metric that is lost.
+
+    noise: standard deviations of Gaussian noise, in units of each column's own. missing, shuffle: columns one by one
+    set to their mean or most frequent value, or categorical columns permuted among the rows.
+    """
+
+    kind: Literal["standard"]
+    part: str = result("test")
+    metric: str = result("auto")
+    noise: list[float] = result([0.1, 0.25, 0.5, 1.0])
+    missing: bool = result(True)
+    shuffle: bool = result(True)
+    repeats: int = result(3, ge=1)
+    rows: int = result(50_000, ge=100)
+    batch_size: int = result(65536, ge=1)
+    seed: int = result(0, ge=0)
+
+
+Robustness = Annotated[Nothing | StandardRobustness, Field(discriminator="kind")]
+
+
+class PermutationXai(Config):
+    """Permutation importance: the metric that is lost when one input is permuted among the rows."""
+
+    kind: Literal["permutation"]
+    part: str = result("val")
+    metric: str = result("auto")
+    repeats: int = result(5, ge=1)
+    rows: int = result(20_000, ge=100)
+    batch_size: int = result(65536, ge=1)
+    seed: int = result(0, ge=0)
+
+
+class GradientXai(Config):
+    """Attribution of numeric inputs by gradients: integrated along a path from the mean row, or gradient x input."""
+
+    kind: Literal["gradients"]
+    method: Literal["integrated", "gradient_x_input"] = result("integrated")
+    part: str = result("val")
+    steps: int = result(16, ge=1)
+    rows: int = result(5_000, ge=1)
+    seed: int = result(0, ge=0)
+
+
+Xai = Annotated[Nothing | PermutationXai | GradientXai, Field(discriminator="kind")]

@@ -1,0 +1,96 @@
+"""Loads model, table and split of a study, checks that they fit each other, and predicts rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mldlc.artifacts.model import LoadedModel, load_model
+from mldlc.artifacts.tensors import Tensors, load_tensors
+from mldlc.evaluation.task import Sample, Task, task_of
+from mldlc.plan.context import StepError
+from mldlc.plan.diagnostic import did_you_mean
+
+
+@dataclass(frozen=True)
+class Study:
+    """A model beside the rows it is studied on. codes: (rows,) uint8 part of every row; names: of the parts."""
+
+    model: LoadedModel
+    tensors: Tensors
+    codes: np.ndarray
+    names: tuple[str, ...]
+    task: Task
+
+    def rows(self, part: str, where: str) -> np.ndarray:
+        """Row numbers of a part, ascending; StepError with the nearest name when the split has no such part."""
+        if part not in self.names:
+            hint = did_you_mean(part, self.names) or "name one of them"
+            raise StepError(f"the split has no part {part!r}; it has {', '.join(self.names)}", where=where, hint=hint)
+        return np.flatnonzero(self.codes == self.names.index(part))
+
+    def drawn(self, part: str, limit: int, seed: int, where: str) -> np.ndarray:
+        """At most `limit` rows of a part, ascending, drawn without replacement with `seed`."""
+        rows = self.rows(part, where)
+        if not len(rows):
+            raise StepError(f"part {part!r} of the split is empty", where=where)
+        if len(rows) <= limit:
+            return rows
+        return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
+
+    def inputs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numeric and categorical inputs of these rows (copies)."""
+        return self.tensors.numeric[rows], self.tensors.categorical[rows]
+
+    def sample(self, rows: np.ndarray, prediction: np.ndarray) -> Sample:
+        """A sample of these rows with their predictions."""
+        weight = self.tensors.weight
+        return self.task.sample(rows, self.tensors.label[rows], prediction, None if weight is None else weight[rows])
+
+    def predict(self, numeric: np.ndarray, categorical: np.ndarray, batch_size: int) -> np.ndarray:
+        """The model's predictions, checked to be finite and of the shape that the task needs."""
+        found = np.asarray(self.model.predict(numeric, categorical, batch_size=batch_size))
+        wanted = (len(numeric), len(self.task.classes)) if self.task.kind == "multiclass" else (len(numeric),)
+        if found.shape != wanted:
+            raise StepError(f"the model predicts an array of shape {found.shape}, not {wanted}")
+        if not np.isfinite(found).all():
+            bad = int(np.flatnonzero(~np.isfinite(found).reshape(len(found), -1).all(1))[0])
+            raise StepError(
+                f"the model predicts a value that is not finite, first in row {bad} of the batch",
+                hint="the training diverged, or prepare lets missing values through",
+            )
+        return found
+
+    @property
+    def numeric_names(self) -> list[str]:
+        """Names of the numeric inputs, in column order."""
+        return list(self.tensors.info["numeric"])
+
+    @property
+    def categorical_inputs(self) -> Sequence[Mapping[str, Any]]:
+        """{name, cardinality, values} of the categorical inputs, in column order."""
+        return self.tensors.info["categorical"]
+
+
+def load_study(inputs: Mapping[str, Any], bins: int = 15) -> Study:
+    """Load the ports model, table and split; StepError when they are not of the same rows or of the same task."""
+    table, split = inputs["table"], inputs["split"]
+    model, tensors, codes = load_model(inputs["model"]), load_tensors(table), split.codes()
+    if tensors.label is None:
+        raise StepError("the table has no label; only labelled rows can be evaluated", where="table")
+    if len(codes) != len(tensors.label):
+        raise StepError(
+            f"the split has {len(codes)} rows and the table has {len(tensors.label)}",
+            hint="bind the split and the prepared table of the same stage",
+        )
+    task = task_of(model.kind, model.classes, bins)
+    wanted = "value" if task.kind == "regression" else "class"
+    if tensors.info["label"]["kind"] != wanted:
+        raise StepError(
+            f"a {task.kind} model needs a label of kind {wanted!r}; label {tensors.info['label']['name']!r} of the "
+            f"table is of kind {tensors.info['label']['kind']!r}"
+        )
+    return Study(model, tensors, codes, tuple(split.names), task)
