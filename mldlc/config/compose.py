@@ -1,0 +1,226 @@
+"""From a project and a command line to resolved configs: one point for a run, all points for a sweep."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mldlc.config.interpolate import Path, Resolution, Resolver, is_constant, is_repeatable, overlay
+from mldlc.config.diagnose import check_resolved, diagnose, refuse
+from mldlc.config.project import Project
+from mldlc.config.provenance import Provenance
+from mldlc.config.tree import Ledger
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
+
+if TYPE_CHECKING:
+    from mldlc.config.seam import Composer
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for. config_dir: a folder searched before the project's own configs."""
+
+    config_name: str = "config"
+    overrides: tuple[str, ...] = ()
+    multirun: bool = False
+    config_dir: str | None = None
+
+
+@dataclass(frozen=True)
+class ComposedPoint:
+    """One resolved config. `overrides`: what the sweep set at this point, () for a plain run.
+
+    `config` is shared between the points of a sweep where they are equal: read it, do not change it. An untouched
+    group is the same object (`is`) in every point.
+    """
+
+    id: int
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+    provenance: Provenance = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Composition:
+    """All points, and what the result depends on.
+
+    files: each file read -> blake2b digest (a path that ends in "/" is a folder's listing; `tree.fingerprint` gives the
+    present digest). missing: absolute paths that were probed and absent. inputs: environment variable -> value that an
+    `oc.env` saw (None: it was not set). refs: moving git revision `rev@repository` -> commit. cacheable: False when a
+    value depends on more than these (`now`, `hydra:`, custom resolvers, a shuffled sweep).
+    """
+
+    points: tuple[ComposedPoint, ...]
+    files: dict[str, str]
+    missing: tuple[str, ...]
+    inputs: dict[str, str | None]
+    cacheable: bool
+    refs: dict[str, str]
+
+
+def compose(project: Project, request: Request) -> Composition:
+    """Compose every point. Raises DiagnosticError with all the mistakes that can be found at once."""
+    from mldlc.config import seam
+
+    refused = refuse(request.overrides)
+    if refused:
+        raise DiagnosticError(refused)
+    seam.env_reads.clear()
+    ledger = Ledger()
+    if project.manifest is not None:
+        _record_manifest(project, ledger)
+    config_dir = os.path.abspath(request.config_dir) if request.config_dir is not None else None
+    composer = seam.Composer(project, request.config_name, config_dir, ledger)
+    sweep = _Sweep(composer, request)
+    points = sweep.points()
+    return Composition(
+        points,
+        dict(sorted(ledger.files.items())),
+        tuple(sorted(ledger.missing - ledger.files.keys())),
+        dict(sorted(seam.env_reads.items())),
+        sweep.cacheable,
+        dict(sorted(ledger.refs.items())),
+    )
+
+
+def _record_manifest(project: Project, ledger: Ledger) -> None:
+    from mldlc.config.tree import digest
+
+    assert project.manifest is not None
+    if project.manifest.is_file():
+        ledger.files[str(project.manifest)] = digest(project.manifest.read_bytes())
+
+
+@dataclass
+class _Base:
+    """A full composition by Hydra that points lay their values over. `shared`: values that no config value can change."""
+
+    cfg: Any
+    resolution: Resolution
+    shared: dict[Path, Any]
+    frozen: bytes = b""
+
+
+class _Sweep:
+    """Expands a request to points and composes each, with one full composition per distinct set of group choices."""
+
+    def __init__(self, composer: Composer, request: Request) -> None:
+        self.composer = composer
+        self.request = request
+        self.cacheable = not any("shuffle(" in line for line in request.overrides)
+        self._bases: dict[tuple[str, ...], _Base] = {}
+        self._errors: list[Diagnostic] = []
+
+    def points(self) -> tuple[ComposedPoint, ...]:
+        """Every point in Hydra's order. Raises DiagnosticError with the mistakes of all of them."""
+        from mldlc.config import seam
+
+        found: list[ComposedPoint] = []
+        failed: set[tuple[str, ...]] = set()
+        for number, (job, swept) in enumerate(self._jobs()):
+            choices = tuple(line for line in job if not self._is_value(line))
+            if choices in failed:
+                continue
+            try:
+                resolution, whole = self._compose(job, swept, choices, number)
+                provenance = Provenance(self.composer, tuple(job), resolution)
+                if whole or resolution.missing or resolution.failures:
+                    self._errors += check_resolved(resolution, provenance)
+                    self.cacheable = self.cacheable and all(map(is_repeatable, resolution.texts.values()))
+            except (DiagnosticError, *seam.Failure) as error:
+                failed.add(choices)
+                self._errors += diagnose(self.composer, job, error)
+                continue
+            found.append(ComposedPoint(number, swept, resolution.config, provenance))
+        if self._errors:
+            raise DiagnosticError(dict.fromkeys(self._errors))
+        return tuple(found)
+
+    def _jobs(self) -> list[tuple[list[str], tuple[str, ...]]]:
+        from mldlc.config import seam
+
+        lines = list(self.request.overrides)
+        if not self.request.multirun:
+            return [(lines, ())]
+        jobs = seam.points(self.composer, lines)
+        choices = tuple(line for line in jobs[0][0] if not self._is_value(line)) if jobs else ()
+        try:
+            params = seam.sweeper_params(self._base(choices).cfg) if jobs else []
+        except (DiagnosticError, *seam.Failure):
+            return jobs  # the same mistake is met, and told, at the first point
+        return seam.points(self.composer, params + lines) if params else jobs
+
+    def _is_value(self, line: str) -> bool:
+        return self.composer.is_value(line)
+
+    def _base(self, lines: tuple[str, ...], number: int | None = None) -> _Base:
+        if lines not in self._bases:
+            from mldlc.config import seam
+
+            cfg = self.composer.load(lines)
+            for first in self._bases.values():
+                seam.share_cache(first.cfg, cfg)
+                break
+            resolution = _resolve(cfg, number)
+            shared = {path: value for path, value in resolution.seamed.items() if is_constant(resolution.texts[path])}
+            self._bases[lines] = _Base(cfg, resolution, shared)
+        return self._bases[lines]
+
+    def _compose(
+        self, job: list[str], swept: tuple[str, ...], choices: tuple[str, ...], number: int
+    ) -> tuple[Resolution, bool]:
+        """The resolved config of one point, and whether it was composed anew rather than laid over a base."""
+        if not self.request.multirun:
+            return self._base(tuple(job)).resolution, True
+        first = min((job.index(line) for line in swept if self._is_value(line)), default=len(job))
+        prefix = tuple(line for line in job[:first] if self._is_value(line))
+        fresh = (*choices, *prefix) not in self._bases
+        base = self._base((*choices, *prefix), number)
+        values = [line for line in job[first:] if self._is_value(line)]
+        if base.resolution.failures or any("hydra" in text for text in base.resolution.texts.values()):
+            return _resolve(self.composer.load(job), number), True
+        changes = _plain_changes(self.composer, values)
+        light = overlay(base.resolution, changes, base.shared) if changes is not None else None
+        if light is not None:
+            return light, fresh or any("${" in str(value) for value in (changes or {}).values())
+        return self._replay(base, values, number), True
+
+    def _replay(self, base: _Base, values: list[str], number: int) -> Resolution:
+        """Lay values over a copy of the base by Hydra's own function."""
+        from mldlc.config import seam
+
+        base.frozen = base.frozen or seam.freeze(base.cfg)
+        cfg = seam.thaw(base.frozen)
+        seam.share_cache(base.cfg, cfg)
+        seam.apply(cfg, [self.composer.parse(line) for line in values])
+        return _resolve(cfg, number)
+
+
+def _resolve(cfg: Any, number: int | None) -> Resolution:
+    from mldlc.config import seam
+
+    bound = False
+
+    def ask(path: Path) -> Any:
+        nonlocal bound
+        if not bound:
+            seam.bind(cfg, number)
+            bound = True
+        return seam.value_at(cfg, path)
+
+    return Resolver(seam.plain(cfg), ask).run()
+
+
+def _plain_changes(composer: Composer, lines: list[str]) -> dict[Path, Any] | None:
+    """Value overrides as path -> value, None when one is more than a plain `key=value`."""
+    changes: dict[Path, Any] = {}
+    for line in lines:
+        override = composer.parse(line)
+        if override.is_add() or override.is_force_add() or override.is_delete() or "[" in override.key_or_group:
+            return None
+        path = tuple(override.key_or_group.split("."))
+        if any(path != other and path[: len(other)] == other[: len(path)] for other in changes):
+            return None
+        changes[path] = override.value()
+    return changes

@@ -1,0 +1,163 @@
+"""Who wrote a config value: every writer in merge order with file and line. Worked out only when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from mldlc.config.interpolate import Path, Resolution, dotted, is_repeatable
+from mldlc.config.marks import find
+from mldlc.plan.diagnostic import Location
+
+if TYPE_CHECKING:
+    import yaml
+
+    from mldlc.config.seam import Composer
+
+COMMAND_LINE = Location("command line")
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One write of a value. `value` is as written: for source "interpolation" the text with its `${...}`."""
+
+    where: Location
+    value: Any
+    source: Literal["file", "command line", "interpolation"]
+
+
+class Provenance:
+    """The history of one point's values. Keys are dotted; list items are reached by their index."""
+
+    def __init__(self, composer: Composer, lines: tuple[str, ...], resolution: Resolution) -> None:
+        self._composer = composer
+        self._lines = lines
+        self._resolution = resolution
+
+    def writers(self, key: str) -> list[Writer]:
+        """Every writer of a key, or of a part of it, in merge order: the last one wins. [] for an unknown key."""
+        path = tuple(key.split(".")) if key else ()
+        found: list[Writer] = []
+        for package, root, file in self._composer.texts(self._lines):
+            _apply(found, path, package, lambda rest, r=root, f=file: _in_file(r, rest, f))  # type: ignore[misc]
+        for line in self._lines:
+            if self._composer.is_value(line):
+                override = self._composer.parse(line)
+                target = tuple(override.key_or_group.split("."))
+                if override.is_delete():
+                    if path[: len(target)] == target:
+                        found.clear()
+                    continue
+                value = override.value()
+                _apply(found, path, target, lambda rest, v=value: _in_value(v, rest))  # type: ignore[misc]
+        return found
+
+    def locate(self, key: str) -> Location | None:
+        """Where the last writer of a key, or of its nearest existing parent, wrote it; None when nobody did."""
+        path = key.split(".")
+        for end in range(len(path), 0, -1):
+            found = self.writers(".".join(path[:end]))
+            if found:
+                return found[-1].where
+        return None
+
+    def keys(self) -> list[str]:
+        """Every key of the config, parents before children; items of lists are not listed."""
+        return list(_keys(self._resolution.config, ""))
+
+    def raw(self, key: str) -> str | None:
+        """The text of the interpolation that gives a key (or the parent it is part of) its value; None without one."""
+        if not self._resolution.texts:
+            return None
+        texts = self._texts()
+        path = key.split(".")
+        for end in range(len(path), 0, -1):
+            if ".".join(path[:end]) in texts:
+                return texts[".".join(path[:end])]
+        return None
+
+    def impure(self) -> dict[str, str]:
+        """Keys whose value can differ between two moments or machines (`now`, `oc.env`, `hydra:`, own resolvers), with
+        the text that makes it so, followed through references."""
+        from mldlc.config.interpolate import references
+
+        texts = self._resolution.texts
+        bad = {dotted(path): text for path, text in texts.items() if not is_repeatable(text) or "oc.env" in text}
+        changed = bool(bad)
+        while changed:
+            changed = False
+            for path, text in texts.items():
+                key = dotted(path)
+                if key in bad:
+                    continue
+                for target in references(text, path):
+                    hit = next((k for k in bad if k == target or k.startswith(target + ".")), None)
+                    if hit is not None:
+                        bad[key], changed = bad[hit], True
+                        break
+        return bad
+
+    def _texts(self) -> dict[str, str]:
+        return {dotted(path): text for path, text in self._resolution.texts.items()}
+
+
+def _apply(found: list[Writer], path: Path, target: Path, look: Any) -> None:
+    """Add what a write to `target` says of `path`; a write of a plain value above `path` ends what was there before."""
+    shared = min(len(path), len(target))
+    if path[:shared] != target[:shared]:
+        return
+    writer, cuts = look(path[len(target) :])
+    if cuts:
+        found.clear()
+    if writer is not None:
+        found.append(writer)
+
+
+def _in_file(root: yaml.Node | None, rest: tuple[str, ...], file: str) -> tuple[Writer | None, bool]:
+    import yaml
+
+    for end in range(len(rest), -1, -1):
+        hit = find(root, rest[:end])
+        if hit is None:
+            continue
+        node, line = hit
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        if end == len(rest):
+            return _writer(Location(file, line), _plain(node), "file"), False
+        if "${" in text:
+            return _writer(Location(file, line), text, "file"), True
+        return None, not isinstance(node, yaml.MappingNode)
+    return None, False
+
+
+def _in_value(value: Any, rest: tuple[str, ...]) -> tuple[Writer | None, bool]:
+    for part in rest:
+        if isinstance(value, str) and "${" in value:
+            return _writer(COMMAND_LINE, value, "command line"), True
+        if isinstance(value, dict):
+            if part not in value:
+                return None, False
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None, True
+    return _writer(COMMAND_LINE, value, "command line"), False
+
+
+def _writer(where: Location, value: Any, source: Literal["file", "command line"]) -> Writer:
+    return Writer(where, value, "interpolation" if isinstance(value, str) and "${" in value else source)
+
+
+def _plain(node: yaml.Node) -> Any:
+    from mldlc.config import seam
+
+    return seam.construct(node)
+
+
+def _keys(node: Any, prefix: str) -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")
