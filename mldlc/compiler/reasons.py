@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
+from mldlc.plan.codec import flatten
 from mldlc.plan.plan import Plan, load
 from mldlc.plan.reason import Reason
 from mldlc.plan.step import Step
@@ -112,13 +113,3 @@ def _wiring(draft: Draft, node: Node, old: Step) -> list[Reason]:
             if new_digest and old_digest and new_digest != old_digest:
                 out.append(Reason("input_changed", path=port, stage=draft.nodes[ref.step].stage))
     return out
-
-
-def flatten(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested dicts as dotted leaves; lists and empty dicts are leaves."""
-    if isinstance(value, dict) and value:
-        out: dict[str, Any] = {}
-        for name, child in value.items():
-            out.update(flatten(child, f"{path}.{name}" if path else str(name)))
-        return out
-    return {path: value}

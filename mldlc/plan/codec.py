@@ -71,3 +71,13 @@ def _decode(kind: Any, data: Any) -> Any:
     if origin is dict or origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
         return {k: _decode(args[1], v) for k, v in data.items()}
     return data
+
+
+def flatten(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested dicts as dotted leaves; lists and empty dicts are leaves."""
+    if isinstance(value, Mapping) and value:
+        out: dict[str, Any] = {}
+        for name, child in value.items():
+            out.update(flatten(child, f"{path}.{name}" if path else str(name)))
+        return out
+    return {path: value}

@@ -1,0 +1,111 @@
+"""What all verbs share: the parser, finding the project, and turning failures into text, JSON and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mldlc.plan.codec import encode
+from mldlc.plan.diagnostic import DiagnosticError
+
+CONFIG_ERROR = 2
+
+
+def call(verb: str, argv: list[str]) -> int:
+    """Parse, run the verb's module, and report what it raises."""
+    module = importlib.import_module(f"mldlc.cli.{verb}")
+    parser = argparse.ArgumentParser(
+        prog=f"mldlc {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.arguments(parser)
+    args = parser.parse_intermixed_args(argv)
+    try:
+        return int(module.run(args))
+    except DiagnosticError as error:
+        return report_errors(error, getattr(args, "json", False), verb)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def config_arguments(parser: argparse.ArgumentParser, *, selection: bool = True) -> None:
+    """Hydra's own grammar: overrides, -m, --config-name, --config-dir; and --json."""
+    parser.add_argument("overrides", nargs="*", help="group=option, key.path=value, +new=1, ~drop")
+    parser.add_argument("-m", "--multirun", action="store_true", help="expand sweeps: key=a,b  key=range(4)")
+    parser.add_argument("-cn", "--config-name", default="config", help="primary config (default: config)")
+    parser.add_argument("-cd", "--config-dir", default=None, help="one more config folder, searched first")
+    parser.add_argument("--json", action="store_true", help="NDJSON on stdout, text on stderr")
+    parser.add_argument("--trace-passes", action="store_true", help="print what each compiler pass changed")
+    if selection:
+        parser.add_argument("--until", default="", metavar="STAGE", help="stop after this stage")
+        parser.add_argument("--from", dest="since", default="", metavar="STAGE", help="run again from this stage on")
+        parser.add_argument("--force", action="append", default=[], metavar="STAGE", help="run this stage in any case")
+
+
+def compile_from(args: argparse.Namespace) -> Any:
+    """Compile what the arguments ask for; the Plan."""
+    from mldlc.compiler.draft import CompileRequest, Selection
+    from mldlc.compiler.pipeline import compile_plan
+    from mldlc.config.compose import Request
+    from mldlc.config.project import find_project
+
+    def trace(name: str, text: str) -> None:
+        print(f"-- {name}\n{text or '(nothing)'}", file=sys.stderr)
+
+    ask = CompileRequest(
+        find_project(Path.cwd()),
+        Request(args.config_name, tuple(args.overrides), args.multirun, args.config_dir),
+        Selection(getattr(args, "until", ""), getattr(args, "since", ""), tuple(getattr(args, "force", ()))),
+    )
+    return compile_plan(ask, trace if args.trace_passes else None)
+
+
+def delegated(argv: list[str]) -> int:
+    """Hand --cfg, --info, --hydra-help and -sc to Hydra itself."""
+    from mldlc.config.delegate import delegate
+    from mldlc.config.project import find_project
+
+    try:
+        return delegate(find_project(Path.cwd()), argv)
+    except DiagnosticError as error:
+        return report_errors(error, False, "")
+
+
+def report_errors(error: DiagnosticError, as_json: bool, verb: str) -> int:
+    """All diagnostics: one line each on stderr; with --json also as events and a summary on stdout. Exit code 2."""
+    for item in error.diagnostics:
+        print(f"{item.severity}: {item}", file=sys.stderr)
+    if as_json:
+        for item in error.diagnostics:
+            emit({"type": "diagnostic", **encode(item)})
+        name = "plan-summary" if verb == "plan" else verb
+        emit({"format": f"mldlc.{name}/1", "status": "error", "diagnostics": [encode(d) for d in error.diagnostics]})
+    return CONFIG_ERROR
+
+
+def emit(event: dict[str, Any]) -> None:
+    """One NDJSON event on stdout."""
+    sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def outputs_of(args: argparse.Namespace) -> Path:
+    """The outputs root for verbs that read runs and the store: --outputs, MLDLC_OUTPUTS, else the project's `outputs`."""
+    from mldlc.config.project import find_project
+
+    chosen = getattr(args, "outputs", None) or os.environ.get("MLDLC_OUTPUTS")
+    return Path(chosen).absolute() if chosen else find_project(Path.cwd()).root / "outputs"
+
+
+def outputs_argument(parser: argparse.ArgumentParser) -> None:
+    """`--outputs`, for verbs that take no config."""
+    parser.add_argument(
+        "--outputs", default=None, metavar="DIR", help="outputs root (default: MLDLC_OUTPUTS, else outputs)"
+    )

@@ -1,0 +1,76 @@
+"""argv -> verb -> view. Imports nothing until the verb is known; every failure ends as text, JSON and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+VERBS = {
+    "init": "make a config repository that runs offline on bundled real data",
+    "plan": "what would run, and why; executes nothing",
+    "run": "execute a plan: only what changed",
+    "why": "why a stage would run, part by part",
+    "explain": "who wrote a config value: every writer, file:line",
+    "graph": "the plan as a graph: text or Mermaid",
+    "diff": "compare two plans, two runs or two git revisions of the config",
+    "show": "one run, live or ended",
+    "ls": "runs, stages, groups, kinds or packages",
+    "approve": "answer a waiting gate: yes",
+    "reject": "answer a waiting gate: no",
+    "data": "the store: verify, gc",
+    "doctor": "check this installation and project",
+}
+DELEGATED = ("--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the `mldlc` command; gives the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if args[0] in ("--version", "-V", "version"):
+        import mldlc
+
+        print(f"mldlc {mldlc.__version__}")
+        return 0
+    verb, rest = args[0], args[1:]
+    if any(item.split("=")[0] in DELEGATED for item in args) and (verb in ("plan", "run") or verb not in VERBS):
+        from mldlc.cli.frame import delegated
+
+        return delegated(rest if verb in VERBS else args)
+    if verb not in VERBS:
+        return _unknown(verb)
+    from mldlc.cli.frame import call
+
+    return call(verb, rest)
+
+
+def help_text() -> str:
+    """The text of `mldlc --help`."""
+    rows = "\n".join(f"  {name:<10}{text}" for name, text in VERBS.items())
+    return f"""usage: mldlc VERB [overrides] [flags]
+
+The life of a model as one config, compiled to a plan you can read before it runs.
+
+{rows}
+
+Overrides are Hydra's: group=option, key.path=value, +new=1, ~drop; -m sweeps.
+`mldlc VERB --help` explains a verb; `mldlc --cfg job`, `--info`, `--hydra-help` are Hydra's own.
+Exit codes: 0 ok, 1 failed or rejected, 2 config error or stale plan, 3 waiting at a gate,
+4 changes (plan --detailed-exitcode), 130/143 stopped and resumable."""
+
+
+def _unknown(verb: str) -> int:
+    from mldlc.plan.diagnostic import nearest
+
+    if "=" in verb or verb.startswith(("+", "~", "-")):
+        hint = f"the verb comes first: mldlc plan {verb}"
+    else:
+        close = nearest(verb, VERBS)
+        hint = f"did you mean '{close}'?" if close else "see mldlc --help"
+    print(f"error: no verb '{verb}'; {hint}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""One turn of the loop: execute a plan, then keep what the next plan wants to know (last plan, costs, the report)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from mldlc.compiler.cost import HISTORY, read_history
+from mldlc.engine.execute import Options, execute
+from mldlc.engine.result import Event, Result
+from mldlc.plan.plan import Plan, dump
+from mldlc.store.layout import open_store
+from mldlc.store.objects import tree_files
+
+
+def run_plan(
+    plan: Plan, options: Options, listener: Callable[[Event], None], stop: threading.Event
+) -> tuple[Result, Path | None]:
+    """Execute `plan`; gives the result and the run's report page, if one was made."""
+    outputs = Path(plan.outputs)
+    open_store(outputs)
+    _write(outputs / "plans" / f"{plan.name}.json", dump(plan))
+    result = execute(plan, outputs, options, listener, stop)
+    _remember_costs(plan, result, outputs)
+    return result, _report(plan, result, outputs)
+
+
+def _remember_costs(plan: Plan, result: Result, outputs: Path) -> None:
+    history = read_history(outputs)
+    for step in plan.steps:
+        done = result.steps.get(step.id)
+        if done is None or done.status not in ("ran", "applied"):
+            continue
+        row = {"seconds": round(done.seconds, 3), "memory": float(done.memory)}
+        history[f"{step.stage}|{step.kind}"] = row
+        history[f"|{step.kind}"] = row
+    with contextlib.suppress(OSError):
+        _write(outputs / HISTORY, json.dumps(history))
+
+
+def _report(plan: Plan, result: Result, outputs: Path) -> Path | None:
+    """Link the page of the (last) report step into the run's folder."""
+    store = open_store(outputs)
+    page: Path | None = None
+    for step in plan.steps:
+        digest = result.steps[step.id].digests.get("report") if step.id in result.steps else None
+        if step.kind != "report.report" or digest is None:
+            continue
+        name = "report.html" if len(plan.points) == 1 else f"report-{step.id.replace('#', '-')}.html"
+        page = outputs / "runs" / result.run / name
+        with contextlib.suppress(FileExistsError):
+            os.link(tree_files(store, digest)["report.html"], page)
+    return page
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "w") as out:
+        out.write(text)
+    Path(temp).chmod(0o644)
+    Path(temp).replace(path)
