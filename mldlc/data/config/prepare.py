@@ -17,9 +17,9 @@ DatePart = Literal["year", "month", "day", "dow", "hour"]
 class NumericConfig(Config):
     """Numeric features, in this order: clip, log1p, scale; gaps are filled first.
 
-    fill: the value of `impute: constant`. indicator: one more 0/1 feature that says the value was missing (`auto`: where
-    the train part has gaps). clip: [low, high] quantiles of the train part. log1p: columns, or `auto` for those that are
-    nowhere negative and skewed more than `skew`. quantiles: points of the grid of `scale: quantile`.
+    fill: the value of `impute: constant`. indicator: one more 0/1 feature that says the value was missing (`auto`:
+    where the train part has gaps). clip: [low, high] quantiles of the train part. log1p: columns, or `auto` for those
+    that are nowhere negative and skewed more than `skew`. quantiles: points of the grid of `scale: quantile`.
     """
 
     impute: Impute = result("median")

@@ -18,9 +18,9 @@ class SelectNone(Config):
 class SelectFilter(Config):
     """Filters, applied in this order; null switches one off. keep: columns that are never dropped.
 
-    max_missing: share of missing values. max_constant: share of the most frequent value. max_categories: distinct values
-    of a text column. max_correlation: absolute Pearson correlation with an earlier numeric column that stays. min_score:
-    association with the label in [0, 1] (correlation ratio or Cramer's V or absolute correlation).
+    max_missing: share of missing values. max_constant: share of the most frequent value. max_categories: distinct
+    values of a text column. max_correlation: absolute Pearson correlation with an earlier numeric column that stays.
+    min_score: association with the label in [0, 1] (absolute correlation, correlation ratio eta or Cramer's V).
     """
 
     kind: Literal["filter"]

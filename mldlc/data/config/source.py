@@ -62,7 +62,7 @@ class CsvSource(Config):
 
 
 class ParquetSource(Config):
-    """Parquet files. columns: the ones to read, in this order; null reads all. roles: name -> role ("feature" if absent)."""
+    """Parquet files. columns: the ones to read, in this order; null reads all. roles: name -> role."""
 
     kind: Literal["parquet"]
     path: str = location()
@@ -87,7 +87,7 @@ class PythonSource(Config):
     """
 
     kind: Literal["python"]
-    target: str = result(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    target: str
     args: dict[str, Any] = result({})
     roles: Roles = result({})
     identity: Literal["version", "always"] = runtime("version")
@@ -117,4 +117,5 @@ def files_of(pattern: str) -> list[Path]:
     """The files that a path or a glob names, sorted; a plain path wins over its reading as a pattern."""
     if Path(pattern).is_file():
         return [Path(pattern)]
-    return [Path(found) for found in sorted(glob.glob(pattern, recursive=True)) if Path(found).is_file()]
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    return [Path(name) for name in found if Path(name).is_file()]

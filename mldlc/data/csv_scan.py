@@ -1,0 +1,134 @@
+"""CSV by Polars, streamed: a fast native parse for plain files, text and casts for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mldlc.data import csv_lines
+from mldlc.data.dtypes import TYPES, from_text, nulled
+from mldlc.plan.context import StepError
+
+UTF8 = ("utf-8", "utf8", "ascii")
+SINK = {"compression": "uncompressed", "record_batch_size": 1 << 16}  # as mldlc.artifacts.table.write_partition
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A column whose type comes from the file."""
+
+    dtype: str
+    role: str = "feature"
+    null_values: list[str] = field(default_factory=list)
+    format: str | None = None
+
+
+def columns_of(path: Path, source: Any) -> dict[str, Any]:
+    """The declared columns, or those that the first rows of the file suggest."""
+    if source.columns is not None:
+        return dict(source.columns)
+    names = csv_lines.header(path, source)
+    sample: list[list[str]] = []
+    for index, (_, fields) in enumerate(csv_lines.rows(path, source)):
+        if index or not source.has_header:
+            sample.append((fields + [""] * len(names))[: len(names)])
+        if len(sample) == 10_000:
+            break
+    frame = pl.DataFrame([dict(zip(names, fields, strict=True)) for fields in sample], dict.fromkeys(names, pl.String))
+    text = frame.select(nulled(pl.col(name), [*source.null_values, ""], strip=True) for name in names)
+    return {name: Inferred(_guess(text[name])) for name in names}
+
+
+def _guess(values: pl.Series) -> str:
+    known = values.drop_nulls()
+    if known.is_empty():
+        return "string"
+    for dtype in ("int64", "float64", "date", "datetime"):
+        if known.to_frame("v").select(from_text(pl.col("v"), dtype, None, strict=False).is_not_null().all()).item():
+            return dtype
+    return "boolean" if known.str.to_lowercase().is_in(["true", "false"]).all() else "string"
+
+
+def read(path: Path, source: Any, columns: dict[str, Any], out: Path, temp: Path) -> None:
+    """Stream one file into an Arrow partition with the declared columns. StepError names file, line and column."""
+    found = csv_lines.header(path, source)
+    names = csv_lines.match_columns(path, found, source) if source.columns is not None else list(columns)
+    if source.columns is None and len(found) != len(names):
+        raise StepError(f"{path.name} has {len(found)} columns, the first file {len(names)}", where=str(path))
+    plain = path
+    if source.encoding.lower() not in UTF8 or (csv_lines.padded(source) and source.quote and _has(path, source.quote)):
+        plain = temp / "rewritten.csv"
+        csv_lines.rewrite(path, source, plain)
+    if not _attempts(plain, names, source, columns, out):
+        csv_lines.find_bad_value(path, names, source, columns)
+        # Every value fits, so the file only has blank lines or the like that Polars does not take.
+        plain = temp / "rewritten.csv"
+        csv_lines.rewrite(path, source, plain)
+        _sink(plain, names, source, columns, out, native=False)
+    (temp / "rewritten.csv").unlink(missing_ok=True)
+
+
+def _attempts(path: Path, names: list[str], source: Any, columns: dict[str, Any], out: Path) -> bool:
+    """Whether Polars read the file and no row can be short or blank."""
+    native = not csv_lines.padded(source) and not any(c.null_values for c in columns.values())
+    for way in (True, False) if native else (False,):
+        try:
+            _sink(path, names, source, columns, out, native=way)
+        except (pl.exceptions.ComputeError, pl.exceptions.InvalidOperationError):
+            continue
+        return not _ends_in_null(path, names, source, columns, out)
+    return False
+
+
+def _scan(path: Path, names: list[str], source: Any, types: dict[str, pl.DataType], **more: Any) -> pl.LazyFrame:
+    return pl.scan_csv(
+        path, has_header=source.has_header, separator=csv_lines.delimiter(source), comment_prefix=source.comment,
+        quote_char=source.quote, schema={name: types.get(name, pl.String()) for name in names}, glob=False, **more,
+    )  # fmt: skip
+
+
+def _sink(path: Path, names: list[str], source: Any, columns: dict[str, Any], out: Path, *, native: bool) -> None:
+    strip = csv_lines.padded(source)
+    if native:
+        numbers = {n: TYPES[c.dtype] for n, c in columns.items() if c.dtype[:3] in ("int", "uin", "flo")}
+        frame = _scan(path, names, source, numbers, null_values=source.null_values or None)
+        exprs = [
+            pl.col(n) if n in numbers or c.dtype == "string"
+            else from_text(nulled(pl.col(n), [""], strip=False), c.dtype, c.format, strict=True)
+            for n, c in columns.items()
+        ]  # fmt: skip
+    else:
+        frame = _scan(path, names, source, {})
+        exprs = [
+            from_text(
+                nulled(pl.col(n), [*source.null_values, *c.null_values], strip=strip), c.dtype, c.format, strict=True
+            )
+            for n, c in columns.items()
+        ]
+    frame.select(exprs).sink_ipc(out, **SINK)
+
+
+def _ends_in_null(path: Path, names: list[str], source: Any, columns: dict[str, Any], out: Path) -> bool:
+    """Polars reads a short or a blank row as nulls at its end: only then can one be there."""
+    last = names[-1]
+    if last in columns:
+        gaps = pl.scan_ipc(out).select(pl.col(last).null_count()).collect().item()
+    else:
+        gaps = _scan(path, names, source, {}).select(pl.col(last).null_count()).collect().item()
+    if not gaps:
+        return False
+    width = len(names)
+    lines = 0
+    for _, fields in csv_lines.rows(path, source):
+        if len(fields) != width:
+            return True
+        lines += 1
+    return lines - bool(source.has_header) != pl.scan_ipc(out).select(pl.len()).collect().item()
+
+
+def _has(path: Path, mark: str) -> bool:
+    with path.open("rb") as file:
+        return any(mark.encode() in chunk for chunk in iter(lambda: file.read(1 << 20), b""))

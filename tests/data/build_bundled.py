@@ -1,0 +1,39 @@
+"""Makes the bundled data sets from the raw files: `python -m tests.data.build_bundled` (run again: equal bytes)."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from mldlc.data.config.source import BUNDLED
+from tests.shared_data import ROOT
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "source"
+RAW = {"adult": "adult.data", "housing": "housing.csv"}
+TYPES = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String}
+
+
+def raw_frame(name: str) -> pl.DataFrame:
+    """The raw file with the declared types of `conf/source/<name>_csv.yaml`, read without the package's own reader."""
+    declared = yaml.safe_load((CONF / f"{name}_csv.yaml").read_text())
+    types = {column: TYPES[item["dtype"]] for column, item in declared["columns"].items()}
+    text = (ROOT / RAW[name]).read_text().replace(", ", ",")
+    return pl.read_csv(
+        io.StringIO(text), has_header=declared["has_header"], schema=types, null_values=declared["null_values"]
+    )
+
+
+def write(name: str, folder: Path) -> Path:
+    """Write one bundled Parquet file: zstd, one row group, no time in the bytes."""
+    path = folder / f"{name}.parquet"
+    raw_frame(name).write_parquet(path, compression="zstd", compression_level=19, row_group_size=1 << 20)
+    return path
+
+
+if __name__ == "__main__":
+    for name in RAW:
+        made = write(name, BUNDLED)
+        print(f"{made.name}: {made.stat().st_size:,} bytes")
