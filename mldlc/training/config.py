@@ -1,0 +1,185 @@
+"""Config of what is trained: groups `model`, `objective` and `optimizer`. Light: read by the compiler."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mldlc.config.schema import Config, result
+
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+Norm = Literal["none", "batch", "layer"]
+NumericEmbedding = Literal["none", "piecewise", "periodic"]
+
+
+class Mlp(Config):
+    """A multilayer perceptron: numeric columns and an embedding of each categorical column.
+
+    layers: hidden widths. residual: add a layer's input where the widths agree. embedding_dim: width of a category's
+    embedding. numeric_embedding: how a number enters: as it is, `piecewise` (position among `numeric_bins` quantiles
+    of the training rows) or `periodic` (`numeric_bins` trained frequencies, drawn with `frequency_scale`), then
+    `numeric_dim` features a column.
+    """
+
+    kind: Literal["mlp"]
+    layers: list[Annotated[int, Field(ge=1)]] = result([256, 128])
+    dropout: float = result(0.1, ge=0, lt=1)
+    activation: Activation = result("relu")
+    norm: Norm = result("none")
+    residual: bool = result(False)
+    embedding_dim: int = result(8, ge=1)
+    embedding_dropout: float = result(0.0, ge=0, lt=1)
+    numeric_embedding: NumericEmbedding = result("none")
+    numeric_dim: int = result(16, ge=1)
+    numeric_bins: int = result(32, ge=2)
+    frequency_scale: float = result(0.5, gt=0)
+
+
+class Linear(Config):
+    """Linear or logistic regression: the baseline that every model should beat."""
+
+    kind: Literal["linear"]
+
+
+class CustomModel(Config):
+    """The user's own `torch.nn.Module` or `LightningModule`, from the project's code roots.
+
+    target: `package.module:Class`. args: keyword arguments of its constructor; where it takes `in_features`,
+    `out_features`, `n_numeric` or `cardinalities` and `args` does not give them, they come from the data.
+    A plain module gets `numeric` (B, F) float32 and `categorical` (B, K) int32 if its `forward` names them, else one
+    float32 tensor (B, F + K), numeric columns first; it returns logits, or values in standard units.
+    A LightningModule stays as it is, with its own optimizer and steps: a batch is `(x, y)` with x (B, F + K) and y
+    int64 classes or float32 values in the label's unit (`batch: tuple`), or a dict {numeric, categorical, label,
+    weight?}; `forward` returns logits, or values in the label's unit.
+    """
+
+    kind: Literal["custom"]
+    target: str = result(..., min_length=3)
+    args: dict[str, Any] = result({})
+    batch: Literal["tuple", "dict"] = result("tuple")
+
+
+Model = Annotated[Mlp | Linear | CustomModel, Field(discriminator="kind")]
+
+
+class AutoObjective(Config):
+    """The usual objective of the label: two classes binary, more multiclass, a number regression (squared error)."""
+
+    kind: Literal["auto"]
+
+
+class Binary(Config):
+    """Cross-entropy of two classes; the positive class is the second one. Predicts its probability.
+
+    pos_weight: factor on the positive rows' loss; `auto` is negatives / positives among the training rows.
+    label_smoothing s: targets become s/2 and 1 - s/2.
+    """
+
+    kind: Literal["binary"]
+    label_smoothing: float = result(0.0, ge=0, lt=1)
+    pos_weight: Literal["auto"] | float | None = result(None)
+
+
+class Multiclass(Config):
+    """Cross-entropy of two or more classes; predicts a probability a class.
+
+    class_weights `balanced`: rows / (classes * rows of the class), counted on the training rows.
+    """
+
+    kind: Literal["multiclass"]
+    label_smoothing: float = result(0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] = result("none")
+
+
+class Regression(Config):
+    """A numeric label, standardised inside by the training rows; predictions come back in the label's own unit.
+
+    log_target: learn log(1 + label), for labels above -1. huber_delta: in standard units, for `loss: huber`.
+    """
+
+    kind: Literal["regression"]
+    loss: Literal["mse", "huber", "mae"] = result("mse")
+    huber_delta: float = result(1.0, gt=0)
+    log_target: bool = result(False)
+
+
+Objective = Annotated[AutoObjective | Binary | Multiclass | Regression, Field(discriminator="kind")]
+
+
+class NoSchedule(Config):
+    """A constant learning rate, after the warm-up."""
+
+    kind: Literal["none"]
+
+
+class Cosine(Config):
+    """Falls to `final` x lr along a half cosine over the whole training."""
+
+    kind: Literal["cosine"]
+    final: float = result(0.0, ge=0, le=1)
+
+
+class OneCycle(Config):
+    """torch's OneCycleLR over the whole training: up to lr within `pct_start` of it, then down."""
+
+    kind: Literal["one_cycle"]
+    pct_start: float = result(0.3, gt=0, lt=1)
+    div_factor: float = result(25.0, gt=0)
+    final_div_factor: float = result(10000.0, gt=0)
+
+
+class Plateau(Config):
+    """Multiplies the rate by `factor` when `monitor` has not improved for `patience` validations."""
+
+    kind: Literal["plateau"]
+    monitor: str = result("val_loss")
+    mode: Literal["min", "max"] = result("min")
+    factor: float = result(0.5, gt=0, lt=1)
+    patience: int = result(3, ge=0)
+
+
+class StepDown(Config):
+    """Multiplies the rate by `gamma` every `step_size` epochs."""
+
+    kind: Literal["step"]
+    step_size: int = result(10, ge=1)
+    gamma: float = result(0.1, gt=0, le=1)
+
+
+Scheduler = Annotated[NoSchedule | Cosine | OneCycle | Plateau | StepDown, Field(discriminator="kind")]
+
+
+class _Scheduled(Config):
+    """What all optimizers share. warmup_steps: optimizer steps of a linear rise before the schedule."""
+
+    weight_decay: float = result(0.0001, ge=0)
+    warmup_steps: int = result(0, ge=0)
+    scheduler: Scheduler = result(NoSchedule(kind="none"))
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> _Scheduled:
+        if self.warmup_steps and self.scheduler.kind in ("one_cycle", "plateau"):
+            raise ValueError(f"warmup_steps must be 0 with scheduler '{self.scheduler.kind}'")
+        return self
+
+
+class Adam(_Scheduled):
+    """Adam, or AdamW (decoupled weight decay), by torch's fused kernels."""
+
+    kind: Literal["adamw", "adam"]
+    lr: float = result(0.001, gt=0)
+    betas: list[float] = result([0.9, 0.999], min_length=2, max_length=2)
+    eps: float = result(1.0e-8, gt=0)
+
+
+class Sgd(_Scheduled):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"]
+    lr: float = result(0.05, gt=0)
+    momentum: float = result(0.9, ge=0, lt=1)
+    nesterov: bool = result(True)
+
+
+Optimizer = Annotated[Adam | Sgd, Field(discriminator="kind")]

@@ -1,0 +1,98 @@
+"""Keeps what a training found: one row an epoch, and the weights of the best validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from mldlc.plan.context import Context, StepError
+from mldlc.plan.diagnostic import did_you_mean
+from mldlc.training.loop_config import BestCheckpoint
+from mldlc.training.meter import Meter
+
+FORMAT = "mldlc.history/1"
+
+
+def logged(trainer: pl.Trainer) -> dict[str, float]:
+    """Metrics that were logged so far, finite ones only, by name."""
+    found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return {name: value for name, value in sorted(found.items()) if math.isfinite(value)}
+
+
+class MonitorCheck(pl.Callback):
+    """Names a monitored metric that no validation gives; stands before the callbacks that would stumble over it."""
+
+    def __init__(self, monitors: Iterable[tuple[str, str]]) -> None:
+        self.monitors = tuple(monitors)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        names = sorted(trainer.callback_metrics)
+        for where, monitor in self.monitors:
+            if monitor not in trainer.callback_metrics:
+                hint = (
+                    did_you_mean(monitor, names) or f"there is: {', '.join(names) or 'nothing; log one, or set null'}"
+                )
+                raise StepError(f"no metric '{monitor}' to monitor", where=where, hint=hint)
+
+
+class History(pl.Callback):
+    """One row an epoch: epoch (from 1), train_loss, what validation logged, lr at its end."""
+
+    def __init__(self, ctx: Context, meter: Meter) -> None:
+        self.ctx, self.meter = ctx, meter
+        self.epochs: list[dict[str, Any]] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            for name, value in logged(trainer).items():
+                self.ctx.metric(name, value, trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, **logged(trainer)}
+        if self.meter.train_loss is not None:
+            row["train_loss"] = self.meter.train_loss
+        if trainer.optimizers:
+            row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.epochs.append(row)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = list(state_dict["epochs"])
+
+
+class BestWeights(pl.Callback):
+    """Keeps a copy of the weights of the validation with the best monitor; they are part of the checkpoint."""
+
+    def __init__(self, cfg: BestCheckpoint) -> None:
+        self.cfg = cfg
+        self.best: float | None = None
+        self.epoch: int | None = None
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        value = float(trainer.callback_metrics[self.cfg.monitor])
+        better = self.best is None or (value < self.best if self.cfg.mode == "min" else value > self.best)
+        if math.isfinite(value) and better:
+            self.best, self.epoch = value, trainer.current_epoch + 1
+            self.weights = {name: t.detach().cpu().clone() for name, t in pl_module.state_dict().items()}
+
+    def restore(self, module: pl.LightningModule) -> None:
+        """Put the best weights back, if a validation gave any."""
+        if self.weights:
+            module.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.epoch, self.weights = state_dict["best"], state_dict["epoch"], state_dict["weights"]

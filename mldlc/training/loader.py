@@ -1,0 +1,70 @@
+"""Feeds whole batches cut from tensors in memory; its position can be saved and restored in the middle of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Collate = Callable[[tuple[Tensor, ...]], Any]
+
+
+class BatchLoader:
+    """An iterable of batches over some rows of equally long tensors, for `Trainer.fit`.
+
+    One `iter()` is one epoch. With `shuffle` every epoch has its own permutation, drawn from (seed, epoch) alone, so
+    an epoch's order does not depend on what ran before it. `rows` (n,) int64 picks rows without copying the tensors.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        rows: Tensor,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        seed: int = 0,
+        collate: Collate = tuple,
+    ) -> None:
+        self.tensors, self.rows, self.batch_size = tuple(tensors), rows, batch_size
+        self.shuffle, self.drop_last, self.seed, self.collate = shuffle, drop_last, seed, collate
+        self.epoch = self.position = 0
+        self._restored = False
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        full, rest = divmod(len(self.rows), self.batch_size)
+        return full + (1 if rest and not self.drop_last else 0)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._restored and self.position:
+            self.epoch, self.position = self.epoch + 1, 0
+        self._restored = False
+        return self._batches(self.order(self.epoch))
+
+    def order(self, epoch: int) -> Tensor:
+        """The row numbers in the order of an epoch, (n,) int64."""
+        if not self.shuffle:
+            return self.rows
+        permutation = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
+        return self.rows[torch.from_numpy(permutation)]
+
+    def _batches(self, order: Tensor) -> Iterator[Any]:
+        size, batches = self.batch_size, len(self)
+        while self.position < batches:
+            start = self.position * size
+            index = order[start : start + size]
+            self.position += 1
+            yield self.collate(tuple(tensor.index_select(0, index) for tensor in self.tensors))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loader stands: the epoch, and how many of its batches were handed out."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue there: the next `iter()` gives the rest of that epoch."""
+        self.epoch, self.position, self._restored = state["epoch"], state["position"], True

@@ -1,0 +1,111 @@
+"""Config of how it is trained: groups `trainer` (Lightning's own keyword names), `callbacks` and `ingest`. Light."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mldlc.config.schema import Config, placement, result, runtime
+
+PRECISIONS = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _precision(value: Any) -> Any:
+    """Lightning's short names mean the long ones, so that both have one identity."""
+    known = isinstance(value, str | int) and not isinstance(value, bool)
+    return PRECISIONS.get(str(value), value) if known else value
+
+
+Precision = Annotated[
+    Literal["32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"], BeforeValidator(_precision)
+]
+
+
+class LightningTrainer(Config):
+    """`lightning.Trainer` under its own keyword names, on one device.
+
+    An int counts batches (or epochs, steps) and a float is a share, as in Lightning. `threads` are torch's CPU threads.
+    `identity: exact` makes accelerator, devices and threads part of the identity of the model.
+    `checkpoint_every_seconds`: how often a resumable checkpoint is written, besides once an epoch.
+    """
+
+    kind: Literal["lightning"]
+    seed: int = result(0, ge=0, lt=2**32)
+    identity: Literal["placement", "exact"] = result("placement", neutral="placement")
+    max_epochs: int = result(20, ge=-1)
+    min_epochs: Annotated[int, Field(ge=1)] | None = result(None)
+    max_steps: int = result(-1, ge=-1)
+    min_steps: Annotated[int, Field(ge=1)] | None = result(None)
+    precision: Precision = result("32-true")
+    accumulate_grad_batches: int = result(1, ge=1)
+    gradient_clip_val: Annotated[float, Field(gt=0)] | None = result(None)
+    gradient_clip_algorithm: Literal["norm", "value"] = result("norm")
+    val_check_interval: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] = result(1.0)
+    check_val_every_n_epoch: int = result(1, ge=1)
+    limit_train_batches: Count | Share = result(1.0)
+    limit_val_batches: Count | Share = result(1.0)
+    overfit_batches: Count | Share = result(0.0)
+    fast_dev_run: bool | Count = result(False)
+    deterministic: bool | Literal["warn"] = result(False)
+    accelerator: Literal["cpu", "gpu", "cuda", "mps", "auto"] = placement("cpu")
+    strategy: Literal["auto"] = placement("auto")
+    devices: int = placement(1, ge=1, le=1)
+    num_nodes: int = placement(1, ge=1, le=1)
+    threads: int = placement(2, ge=1)
+    benchmark: bool = placement(False)
+    detect_anomaly: bool = runtime(False)
+    inference_mode: bool = runtime(True)
+    num_sanity_val_steps: int = runtime(0, ge=-1)
+    log_every_n_steps: int = runtime(50, ge=1)
+    enable_progress_bar: bool = runtime(False)
+    enable_model_summary: bool = runtime(False)
+    profiler: Literal["simple", "advanced"] | None = runtime(None)
+    checkpoint_every_seconds: float = runtime(30.0, gt=0)
+
+
+class Target(Config):
+    """An object of the user's: `package.module:Name` and the keyword arguments of its constructor."""
+
+    target: str = result(..., min_length=3)
+    args: dict[str, Any] = result({})
+
+
+class EarlyStopping(Config):
+    """Stops when `monitor` has not improved by more than `min_delta` in `patience` validations."""
+
+    monitor: str = result("val_loss")
+    mode: Literal["min", "max"] = result("min")
+    patience: int = result(5, ge=0)
+    min_delta: float = result(0.0, ge=0)
+
+
+class BestCheckpoint(Config):
+    """The weights of the validation with the best `monitor` become the model."""
+
+    monitor: str = result("val_loss")
+    mode: Literal["min", "max"] = result("min")
+
+
+class Callbacks(Config):
+    """What watches the training. null switches one off; `extra` are the user's Lightning callbacks.
+
+    `loggers` are Lightning loggers that get what the journal gets; they never change the model.
+    """
+
+    early_stopping: EarlyStopping | None = result(EarlyStopping())
+    checkpoint: BestCheckpoint | None = result(BestCheckpoint())
+    extra: list[Target] = result([])
+    loggers: list[Target] = runtime([])
+
+
+class InCore(Config):
+    """Batches cut straight from arrays in memory; every epoch has its own permutation, from the seed and its number."""
+
+    kind: Literal["in_core"]
+    batch_size: int = result(1024, ge=1)
+    eval_batch_size: int = runtime(8192, ge=1)
+    shuffle: bool = result(True)
+    drop_last: bool = result(False)

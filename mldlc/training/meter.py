@@ -1,0 +1,95 @@
+"""Watches every training step at little cost: loss, progress, live metrics, the request to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from mldlc.plan.context import Context, StepError
+
+BEAT_SECONDS = 0.5
+
+
+class Meter(pl.Callback):
+    """Means the training loss of an epoch and stops at a loss that is no number.
+
+    Losses are kept in a buffer and read once in `every` steps, so a GPU is not waited for at each step. The buffer is
+    part of the checkpoint as it stands: the mean of an epoch does not depend on when a checkpoint was written.
+    """
+
+    def __init__(self, ctx: Context, every: int, total_steps: int | None) -> None:
+        self.ctx, self.every, self.total = ctx, every, total_steps
+        self.total_loss, self.count, self.filled = 0.0, 0, 0
+        self.buffer = torch.zeros(every, dtype=torch.float64)
+        self.train_loss: float | None = None
+        self._beat = 0.0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.buffer = self.buffer.to(trainer.strategy.root_device, torch.float32 if _is_mps(trainer) else torch.float64)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.total_loss, self.count, self.filled = 0.0, 0, 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if loss is not None:
+            self.buffer[self.filled] = loss
+            self.filled += 1
+            if self.filled == self.every:
+                self._read(trainer)
+        now = time.monotonic()
+        if now >= self._beat:
+            self._beat = now + BEAT_SECONDS
+            done = trainer.global_step if self.total is None else min(trainer.global_step, self.total)
+            self.ctx.progress(done, self.total, f"epoch {trainer.current_epoch + 1}")
+
+    def _read(self, trainer: pl.Trainer) -> None:
+        # Lightning divides the loss that it returns by accumulate_grad_batches
+        losses = (self.buffer[: self.filled].cpu().double() * trainer.accumulate_grad_batches).tolist()
+        first = trainer.fit_loop.epoch_loop.total_batch_idx - len(losses) + 1
+        for number, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise StepError(
+                    f"the loss became {loss} in epoch {trainer.current_epoch + 1}, step {first + number + 1}",
+                    where="optimizer.lr",
+                    hint="lower optimizer.lr, set trainer.gradient_clip_val, or look for extreme feature values",
+                )
+        self.total_loss += math.fsum(losses)
+        self.count += len(losses)
+        self.filled = 0
+        if losses:
+            mean = math.fsum(losses) / len(losses)
+            self.ctx.metric("train_loss", mean, trainer.global_step)
+            for logger in trainer.loggers:
+                logger.log_metrics({"train_loss": mean}, trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._read(trainer)
+        self.train_loss = self.total_loss / self.count if self.count else None
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # a broken loss is told as such, before metrics or early stopping stumble over it
+        if not trainer.sanity_checking and self.filled and not bool(torch.isfinite(self.buffer[: self.filled]).all()):
+            self._read(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total": self.total_loss, "count": self.count, "losses": self.buffer[: self.filled].cpu().clone()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # the reading interval is a runtime setting: it may have changed since the checkpoint
+        losses = state_dict["losses"]
+        self.total_loss, self.count = state_dict["total"], state_dict["count"]
+        self.every = max(self.every, len(losses) + 1)
+        self.buffer = torch.zeros(self.every, dtype=self.buffer.dtype, device=self.buffer.device)
+        self.buffer[: len(losses)] = losses.to(self.buffer)
+        self.filled = len(losses)
+
+
+def _is_mps(trainer: pl.Trainer) -> bool:
+    return trainer.strategy.root_device.type == "mps"

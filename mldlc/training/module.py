@@ -1,0 +1,91 @@
+"""The LightningModule around a plain network: one objective, one optimizer, metrics once a validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from mldlc.artifacts.model import joined, squeezed, takes_columns
+from mldlc.plan.context import StepError
+from mldlc.training.config import Adam, Sgd
+from mldlc.training.objective import Objective
+from mldlc.training.optimizer import build_optimizer, configure
+
+
+class TabularModule(pl.LightningModule):
+    """Trains `net` on batches (numeric, categorical, target[, weight])."""
+
+    def __init__(
+        self, net: nn.Module, objective: Objective, optimizer: Adam | Sgd, epoch_steps: int, total_steps: int | None
+    ) -> None:
+        super().__init__()
+        self.net, self.objective, self.optimizer_cfg = net, objective, optimizer
+        self.epoch_steps, self.total_steps = epoch_steps, total_steps
+        self.columns = takes_columns(net)
+        self._outputs: list[tuple[Tensor, ...]] = []
+
+    def raw(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Raw outputs of the network, (B,) or (B, k); two logits of a binary model become their difference."""
+        out = (
+            self.net(numeric=numeric, categorical=categorical)
+            if self.columns
+            else self.net(joined(numeric, categorical))
+        )
+        out = squeezed(out)
+        return out[:, 1] - out[:, 0] if self.objective.kind == "binary" and out.ndim == 2 else out
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        numeric, categorical, target, *weight = batch
+        return self.objective.loss(self.raw(numeric, categorical), target, *weight)
+
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
+        numeric, categorical, *rest = batch
+        self._outputs.append((self.raw(numeric, categorical), *rest))
+
+    def on_validation_epoch_end(self) -> None:
+        raw, target, *weight = (torch.cat(parts).detach().float().cpu() for parts in zip(*self._outputs, strict=True))
+        self._outputs.clear()
+        target = target if self.objective.kind != "multiclass" else target.long()
+        scores = {"loss": float(self.objective.loss(raw, target, *weight)), **self.objective.scores(raw, target)}
+        self.log_dict({f"val_{name}": value for name, value in scores.items()})
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        # the gradient scaler of 16-mixed unscales outside the optimizer, which a fused one does not allow with clipping
+        fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
+        optimizer = build_optimizer(self.optimizer_cfg, self.net.parameters(), fused)
+        return configure(self.optimizer_cfg, optimizer, self.epoch_steps, self.total_steps)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        # walking through the batch to move nothing costs more than a small step
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+
+@torch.no_grad()
+def check_network(module: TabularModule, batch: tuple[Tensor, ...]) -> None:
+    """One forward pass of a few rows: StepError when it fails or its output has the wrong shape."""
+    numeric, categorical, *_ = batch
+    shapes = f"numeric {tuple(numeric.shape)}, categorical {tuple(categorical.shape)}"
+    name, modes = type(module.net).__name__, [(m, m.training) for m in module.modules()]
+    if not module.columns:
+        shapes = f"x {tuple(joined(numeric, categorical).shape)}"
+    module.eval()
+    try:
+        out = module.raw(numeric, categorical)
+    except Exception as error:
+        raise StepError(
+            f"{name}.forward failed on a first batch ({shapes}): {type(error).__name__}: {error}", where="model"
+        ) from error
+    finally:
+        for part, training in modes:
+            part.training = training
+    rows, outputs = len(numeric), module.objective.out_features
+    wanted = (rows,) if outputs == 1 else (rows, outputs)
+    if not isinstance(out, Tensor) or tuple(out.shape) != wanted:
+        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise StepError(
+            f"{name}.forward gave {found} for {rows} rows, but objective '{module.objective.kind}' needs {wanted}",
+            where="model", hint="`out_features` in the constructor gets the right number",
+        )  # fmt: skip

@@ -1,0 +1,44 @@
+"""The training room: its kind of step, `training.train`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mldlc.plan.artifact import Metrics, Model, Split, Table
+from mldlc.plan.spec import Resources, StepSpec, port
+from mldlc.training import config
+from mldlc.training.loop_config import Callbacks, InCore, LightningTrainer
+
+_MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
+COMPONENTS = {
+    "model": {kind: f"{_MODELS}.{kind}" for kind in ("mlp", "linear", "custom")},
+    "objective": {kind: f"{_OBJECTIVES}.{kind}" for kind in ("auto", "binary", "multiclass", "regression")},
+}
+
+
+def train_needs(cfg: Any) -> Resources:
+    """The configured threads, one accelerator if it is asked for, and a process of its own."""
+    gpus = 1 if cfg.trainer.accelerator in ("gpu", "cuda") else 0
+    preload = ("polars", "torch", "lightning.pytorch", "safetensors.torch", "mldlc.training.train")
+    return Resources(cpu=cfg.trainer.threads, gpu=gpus, process="fresh", preload=preload)
+
+
+TRAIN = StepSpec(
+    kind="training.train",
+    version=1,
+    impl="mldlc.training.train:run",
+    inputs={"table": port(Table), "split": port(Split)},
+    outputs={"model": Model, "history": Metrics},
+    reads={
+        "model": config.Model,
+        "objective": config.Objective,
+        "optimizer": config.Optimizer,
+        "trainer": LightningTrainer,
+        "callbacks": Callbacks,
+        "ingest": InCore,
+    },
+    needs=train_needs,
+    packages=("torch", "lightning"),
+    components=COMPONENTS,
+    doc="Trains a model on the train rows of a prepared table, watched by its val rows.",
+)

@@ -1,0 +1,96 @@
+"""kill -9 at any step and the same call again give the bytes of a run that was never interrupted."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mldlc.plan.context import Cancelled
+from mldlc.training.spec import TRAIN
+from tests.step_harness import artifact, run_step
+from tests.training import tables
+
+KIT = Path(__file__).parent / "kit"
+CASES: dict[str, dict[str, dict[str, Any]]] = {
+    "cosine": {"optimizer": {"scheduler": {"kind": "cosine"}, "warmup_steps": 7}},
+    "plateau": {"optimizer": {"scheduler": {"kind": "plateau", "patience": 0, "monitor": "val_auroc"}}},
+    "one_cycle": {"optimizer": {"scheduler": {"kind": "one_cycle"}}, "trainer": {"accumulate_grad_batches": 3}},
+    "step_sgd": {"optimizer": {"kind": "sgd", "scheduler": {"kind": "step", "step_size": 1, "gamma": 0.5}}},
+    "many_validations": {"trainer": {"val_check_interval": 0.25, "limit_train_batches": 0.8}},
+    "batch_norm": {"model": {"norm": "batch", "numeric_embedding": "piecewise", "numeric_bins": 8}},
+    "own_module": {"model": {"kind": "custom", "target": "mynets.nets:Own"}},
+}
+
+
+def _child(config: dict[str, Any], inputs: dict[str, str], folder: str, cancel: bool = False) -> None:
+    sys.path.insert(0, str(KIT))
+    ready = {name: artifact(name.capitalize(), Path(path)) for name, path in inputs.items()}
+    try:
+        run_step(TRAIN, config, ready, Path(folder), threads=1, stop=cancel)
+    except Cancelled:
+        sys.exit(7)
+
+
+def _run(config: dict[str, Any], inputs: dict[str, str], folder: Path, cancel: bool = False) -> int | None:
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(config, inputs, str(folder), cancel))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("data")
+    tables.blobs(folder / "in", rows=1500)
+    return {"table": str(folder / "in" / "table"), "split": str(folder / "in" / "split")}
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 1000.0], ids=["each_step", "each_epoch"])
+@pytest.mark.parametrize("case", CASES)
+def test_killed_runs_end_like_whole_ones(case: str, seconds: float, inputs: dict[str, str], tmp_path: Path) -> None:
+    """Three deaths at random steps; checkpoints at every step, or at epochs only."""
+    draw = random.Random(f"{case} {seconds}")
+    groups = {name: dict(keys) for name, keys in CASES[case].items()}
+    groups["trainer"] = {"max_epochs": 5, "checkpoint_every_seconds": seconds} | groups.get("trainer", {})
+
+    def config(steps: list[int], folder: Path) -> dict[str, Any]:
+        folder.mkdir()
+        watch = {"target": "mynets.watch:DieOnce", "args": {"folder": str(folder), "steps": steps}}
+        return tables.config(**groups, callbacks={"extra": [watch]})
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert _run(config([], whole), inputs, whole) == 0
+    deaths = sorted(draw.sample(range(1, 60), 3))
+    again = config(deaths, broken)
+    codes = [_run(again, inputs, broken) for _ in range(4)]
+    assert codes == [-9, -9, -9, 0], (deaths, codes)
+    for name in ("model/model.safetensors", "model/model.json", "history/history.json"):
+        assert (whole / "out" / name).read_bytes() == (broken / "out" / name).read_bytes(), (name, deaths)
+    assert len(json.loads((whole / "out/history/history.json").read_text())["epochs"]) == 5
+
+
+def test_a_stopped_run_resumes(inputs: dict[str, str], tmp_path: Path) -> None:
+    config = tables.config()
+    assert _run(config, inputs, tmp_path / "whole") == 0
+    assert _run(config, inputs, tmp_path / "stopped", cancel=True) == 7
+    assert (tmp_path / "stopped/scratch/checkpoints/resume.ckpt").exists()
+    assert _run(config, inputs, tmp_path / "stopped") == 0
+    name = "out/model/model.safetensors"
+    assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_a_broken_checkpoint_starts_afresh(inputs: dict[str, str], tmp_path: Path) -> None:
+    config = tables.config()
+    place = tmp_path / "run/scratch/checkpoints"
+    place.mkdir(parents=True)
+    (place / "resume.ckpt").write_bytes(b"half of a file")
+    assert _run(config, inputs, tmp_path / "run") == 0
+    assert _run(config, inputs, tmp_path / "whole") == 0
+    name = "out/model/model.safetensors"
+    assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
