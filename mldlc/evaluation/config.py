@@ -82,7 +82,7 @@ class StandardDiagnose(Config):
     """Benchmark models, bias and variance, residuals and sensitivity.
 
     human_level: what people reach on this task in `metric` (auto: the task's), null when unknown. rows: at most so
-    many rows, drawn with `seed`, fit the linear benchmark and carry the sensitivity study.
+    many training rows, drawn with `seed`, fit the linear benchmark; probe_rows: of `part`, carry the sensitivity study.
     """
 
     kind: Literal["standard"]
@@ -90,6 +90,7 @@ class StandardDiagnose(Config):
     metric: str = result("auto")
     human_level: float | None = result(None)
     rows: int = result(50_000, ge=100)
+    probe_rows: int = result(10_000, ge=10)
     iterations: int = result(100, ge=1)
     l2: float = result(1e-4, ge=0)
     worst_rows: int = result(20, ge=0)
@@ -115,7 +116,7 @@ class StandardRobustness(Config):
     missing: bool = result(True)
     shuffle: bool = result(True)
     repeats: int = result(3, ge=1)
-    rows: int = result(50_000, ge=100)
+    rows: int = result(20_000, ge=10)
     batch_size: int = result(65536, ge=1)
     seed: int = result(0, ge=0)
 
@@ -130,7 +131,7 @@ class PermutationXai(Config):
     part: str = result("val")
     metric: str = result("auto")
     repeats: int = result(5, ge=1)
-    rows: int = result(20_000, ge=100)
+    rows: int = result(20_000, ge=10)
     batch_size: int = result(65536, ge=1)
     seed: int = result(0, ge=0)
 

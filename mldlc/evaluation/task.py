@@ -77,10 +77,15 @@ class Task:
     ) -> Sample:
         """A sample of the rows that have a label (finite, for a class not negative), in the order that metrics need."""
         known = np.isfinite(label) if self.kind == "regression" else np.isfinite(label) & (label >= 0)
-        label = label.astype(np.float64 if self.kind == "regression" else np.int64, copy=False)
-        full = Sample(rows, label, prediction.astype(np.float64), None if weight is None else weight.astype(np.float64))
+        full = Sample(rows, label, prediction, weight)
         if not known.all():
             full = full.take(known)
+        full = Sample(
+            full.rows,
+            full.label.astype(np.float64 if self.kind == "regression" else np.int64, copy=False),
+            full.prediction.astype(np.float64, copy=False),
+            None if full.weight is None else full.weight.astype(np.float64, copy=False),
+        )
         return full.take(np.argsort(-full.prediction, kind="stable")) if self.kind == "binary" else full
 
     def measure(self, sample: Sample, weight: np.ndarray | None = None) -> Values:
