@@ -31,6 +31,33 @@ KINDS: dict[str, str] = {
     "scope.noop": "mldlc.scope.spec:NOOP",
 }
 
+# Config group -> a shipped kind that reads it: how a group that no live stage reads is checked. A test keeps it true.
+OWNERS: dict[str, str] = {
+    "source": "data.collect",
+    "clean": "data.clean",
+    "split": "data.split",
+    "select": "data.select",
+    "prepare": "data.prepare",
+    "profile": "profile.profile",
+    "expect": "profile.expect",
+    "model": "training.train",
+    "objective": "training.train",
+    "optimizer": "training.train",
+    "trainer": "training.train",
+    "callbacks": "training.train",
+    "ingest": "training.train",
+    "evaluate": "evaluation.evaluate",
+    "slices": "evaluation.evaluate",
+    "diagnose": "evaluation.diagnose",
+    "robustness": "evaluation.robustness",
+    "xai": "evaluation.xai",
+    "project": "report.report",
+    "scope": "scope.gate",
+    "automation": "scope.gate",
+    "registry": "scope.publish",
+    "noop": "scope.noop",
+}
+
 
 @cache
 def plugin_kinds() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Tables: Arrow IPC partitions and a manifest with column roles. The codec is canonical: equal rows give equal bytes."""
+"""Tables: Arrow IPC partitions and a manifest with column roles. Canonical: equal rows give equal bytes."""
 
 from __future__ import annotations
 

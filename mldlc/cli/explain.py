@@ -28,9 +28,10 @@ def run(args: argparse.Namespace) -> int:
         keys = [key for key in every if key == args.key or key.startswith(f"{args.key}.")]
         if not keys:
             raise fail(
-                "unknown_key", f"command line: the config has no key '{args.key}'",
+                "unknown_key",
+                f"command line: the config has no key '{args.key}'",
                 hint=did_you_mean(args.key, every) or "see mldlc --cfg job",
-            )  # fmt: skip
+            )
         if args.multirun and not args.json:
             print(f"# {' '.join(point.overrides) or 'point 0'}")
         for key in keys:

@@ -97,7 +97,7 @@ def emit(event: dict[str, Any]) -> None:
 
 
 def outputs_of(args: argparse.Namespace) -> Path:
-    """The outputs root for verbs that read runs and the store: --outputs, MLDLC_OUTPUTS, else the project's `outputs`."""
+    """Outputs root for verbs that only read: --outputs, MLDLC_OUTPUTS, else the project's `outputs`."""
     from mldlc.config.project import find_project
 
     chosen = getattr(args, "outputs", None) or os.environ.get("MLDLC_OUTPUTS")

@@ -19,9 +19,12 @@ def run(draft: Draft) -> None:
             if port not in node.typed.ports:
                 allowed = list(node.typed.ports)
                 problems.add(
-                    node, port, "unknown_port", f"stage '{node.stage}' ({node.typed.kind}) has no input '{port}'",
+                    node,
+                    port,
+                    "unknown_port",
+                    f"stage '{node.stage}' ({node.typed.kind}) has no input '{port}'",
                     did_you_mean(port, allowed) or f"its inputs: {', '.join(allowed) or 'none'}",
-                )  # fmt: skip
+                )
         for port, (kind, arity) in node.typed.ports.items():
             refs = _bind(draft, problems, node, port, kind, arity)
             node.inputs[port] = Input(kind, arity, tuple(refs))
@@ -47,9 +50,12 @@ def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, a
             if stage not in _declared(draft, node):
                 known = sorted({n.stage for n in draft.nodes.values()})
                 problems.add(
-                    node, port, "unknown_stage", f"input '{port}' of stage '{node.stage}' names no stage '{stage}'",
+                    node,
+                    port,
+                    "unknown_stage",
+                    f"input '{port}' of stage '{node.stage}' names no stage '{stage}'",
                     did_you_mean(stage, known) or f"stages: {', '.join(known)}",
-                )  # fmt: skip
+                )
             continue
         for source in sources:
             name = _output(problems, node, port, source, output, kind)
@@ -60,9 +66,11 @@ def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, a
             break
     if arity == "one" and not refs and (node, port) not in problems:
         fits = [
-            f"{other.stage}.{name}" for other in draft.nodes.values() for name, made in other.typed.outputs.items()
+            f"{other.stage}.{name}"
+            for other in draft.nodes.values()
+            for name, made in other.typed.outputs.items()
             if TYPES[made].fits(TYPES[kind]) and other.stage != node.stage and set(other.points) & set(node.points)
-        ]  # fmt: skip
+        ]
         wired = " or ".join(bindings)
         why = f"'{wired}' is not among the live stages" if bindings else "nothing is wired to it"
         hint = (
@@ -73,9 +81,12 @@ def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, a
         problems.add(node, port, "missing_input", f"stage '{node.stage}' needs input '{port}' ({kind}): {why}", hint)
     if arity != "many" and len(refs) > 1:
         problems.add(
-            node, port, "too_many_inputs", f"input '{port}' of stage '{node.stage}' takes one {kind}, got {len(refs)}",
+            node,
+            port,
+            "too_many_inputs",
+            f"input '{port}' of stage '{node.stage}' takes one {kind}, got {len(refs)}",
             "only a `many` port takes the artifacts of a whole sweep",
-        )  # fmt: skip
+        )
     return refs
 
 
@@ -99,15 +110,21 @@ def _output(problems: _Problems, node: Node, port: str, source: Node, output: st
     if output:
         if output not in outputs:
             problems.add(
-                node, port, "unknown_output", f"stage '{source.stage}' has no output '{output}'",
+                node,
+                port,
+                "unknown_output",
+                f"stage '{source.stage}' has no output '{output}'",
                 did_you_mean(output, outputs) or f"its outputs: {', '.join(outputs) or 'none'}",
-            )  # fmt: skip
+            )
             return ""
         if not TYPES[outputs[output]].fits(TYPES[kind]):
             problems.add(
-                node, port, "wrong_artifact",
-                f"input '{port}' of stage '{node.stage}' wants {kind}, but {source.stage}.{output} is {outputs[output]}", "",
-            )  # fmt: skip
+                node,
+                port,
+                "wrong_artifact",
+                f"input '{port}' of stage '{node.stage}' wants {kind}, not {source.stage}.{output} ({outputs[output]})",
+                "",
+            )
             return ""
         return output
     fits = [name for name, made in outputs.items() if TYPES[made].fits(TYPES[kind])]
@@ -115,14 +132,21 @@ def _output(problems: _Problems, node: Node, port: str, source: Node, output: st
         return fits[0]
     if fits:
         problems.add(
-            node, port, "ambiguous_input", f"input '{port}' of stage '{node.stage}': several outputs of '{source.stage}' fit",
+            node,
+            port,
+            "ambiguous_input",
+            f"input '{port}' of stage '{node.stage}': several outputs of '{source.stage}' fit",
             "write one of: " + ", ".join(f"{source.stage}.{name}" for name in fits),
-        )  # fmt: skip
+        )
     else:
         problems.add(
-            node, port, "wrong_artifact", f"input '{port}' of stage '{node.stage}' wants {kind}, "
-            f"but '{source.stage}' gives {', '.join(f'{n} ({t})' for n, t in outputs.items()) or 'nothing'}", "",
-        )  # fmt: skip
+            node,
+            port,
+            "wrong_artifact",
+            f"input '{port}' of stage '{node.stage}' wants {kind}, "
+            f"but '{source.stage}' gives {', '.join(f'{n} ({t})' for n, t in outputs.items()) or 'nothing'}",
+            "",
+        )
     return ""
 
 

@@ -52,15 +52,22 @@ def _check(draft: Draft, seconds: float, memory: int, unknown: list[str]) -> Non
         if predicted > limit:
             draft.diagnostics.append(
                 Diagnostic(
-                    "over_budget", f"predicted {predicted:.3g} {unit} is over the budget of {limit:g} {unit}",
-                    where=provenance.locate(key), key=key, found=f"{predicted:.3g}", hint="reduce the work or raise the budget",
+                    "over_budget",
+                    f"predicted {predicted:.3g} {unit} is over the budget of {limit:g} {unit}",
+                    where=provenance.locate(key),
+                    key=key,
+                    found=f"{predicted:.3g}",
+                    hint="reduce the work or raise the budget",
                 )
-            )  # fmt: skip
+            )
         elif unknown:
             stages = ", ".join(dict.fromkeys(unknown))
             draft.diagnostics.append(
                 Diagnostic(
-                    "unknown_cost", f"{name} of {stages} is not known before a first run; the budget cannot be checked",
-                    severity="warning", where=provenance.locate(key), key=key,
+                    "unknown_cost",
+                    f"{name} of {stages} is not known before a first run; the budget cannot be checked",
+                    severity="warning",
+                    where=provenance.locate(key),
+                    key=key,
                 )
-            )  # fmt: skip
+            )

@@ -15,7 +15,7 @@ from mldlc.plan.step import Input, Source
 
 
 def run(draft: Draft) -> None:
-    """Freeze code, packages and sources of the live nodes; compute recipes upstream first; give nodes their final ids."""
+    """Freeze code, packages and sources of the live nodes; compute recipes, upstream first; name the nodes."""
     nodes = list(draft.nodes.values())
     hasher = CodeHasher(draft.ask.project.code, draft.outputs / "cache" / "code.json")
     observe_packages(draft, {name for node in nodes for name in node.typed.packages})

@@ -40,7 +40,7 @@ def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
     cache = StatCache(draft.outputs / "cache" / "stat.json")
     tokens = dict(draft.snapshot.sources)
     for ref in wanted:
-        if ref.uri not in tokens:
+        if ref.uri not in tokens and not draft.ask.offline:
             token = source_token(ref, cache, HASH_LIMIT)
             if token is not None:
                 tokens[ref.uri] = token
@@ -66,6 +66,8 @@ def git_state(root: Path) -> dict[str, str]:
         return {}
     dirty = subprocess.run(
         ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "--", "."],
-        capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     return {"rev": rev.stdout.strip(), "dirty": "yes" if dirty.stdout.strip() else "no"}

@@ -105,9 +105,10 @@ def _wiring(draft: Draft, node: Node, old: Step) -> list[Reason]:
             out.append(Reason("rewired", path=port, old=show[0], new=show[1]))
             continue
         for ref, old_ref in zip(
-            node.inputs[port].refs if port in node.inputs else (), old.inputs[port].refs if port in old.inputs else (),
+            node.inputs[port].refs if port in node.inputs else (),
+            old.inputs[port].refs if port in old.inputs else (),
             strict=True,
-        ):  # fmt: skip
+        ):
             new_digest = draft.nodes[ref.step].digests.get(ref.port)
             old_digest = digests.get(old_ref.step, {}).get(old_ref.port)
             if new_digest and old_digest and new_digest != old_digest:

@@ -8,8 +8,7 @@ from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
 from mldlc.plan.dag import downstream, reachable
-from mldlc.plan.diagnostic import fail
-from mldlc.plan.diagnostic import did_you_mean
+from mldlc.plan.diagnostic import did_you_mean, fail
 from mldlc.plan.keys import node_key
 from mldlc.plan.reason import Reason
 from mldlc.store.layout import Store, existing_store
@@ -36,9 +35,10 @@ def _selected(draft: Draft) -> tuple[set[str], set[str]]:
     for name in (ask.until, ask.since, *ask.force):
         if name and name not in stages:
             raise fail(
-                "unknown_stage", f"command line: no stage '{name}'",
+                "unknown_stage",
+                f"command line: no stage '{name}'",
                 hint=did_you_mean(name, stages) or f"stages: {', '.join(stages)}",
-            )  # fmt: skip
+            )
     chosen = set(draft.nodes)
     if ask.until:
         chosen = reachable(upstream, [id for id, node in draft.nodes.items() if node.stage == ask.until])

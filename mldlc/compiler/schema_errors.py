@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into Diagnostics that name the config key, what was found, what is allowed, the nearest name."""
+"""Turns pydantic's errors into data that names the config key, what was found, what is allowed, the nearest name."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _convert(schema: Any, value: Any, item: Any) -> SchemaError:
             f"unknown key '{name}'",
             found=name,
             allowed=tuple(fields),
-            hint=did_you_mean(name, fields),
+            hint=did_you_mean(name, fields) or f"keys: {', '.join(fields)}",
         )
     if kind == "missing":
         return SchemaError("missing_value", dotted, f"missing required key '{name}'")
@@ -67,9 +67,13 @@ def _convert(schema: Any, value: Any, item: Any) -> SchemaError:
             allowed = tuple(part.strip(" '") for part in str(ctx.get("expected", "")).replace(" or ", ", ").split(","))
         close = nearest(str(found), allowed)
         return SchemaError(
-            "bad_value", dotted, f"{found!r} is not one of {', '.join(allowed)}", found=str(found), allowed=allowed,
+            "bad_value",
+            dotted,
+            f"{found!r} is not one of {', '.join(allowed)}",
+            found=str(found),
+            allowed=allowed,
             hint=f"did you mean '{close}'?" if close else "",
-        )  # fmt: skip
+        )
     if kind == "union_tag_not_found":
         return SchemaError("missing_value", ".".join([*path, "kind"]), "missing required key 'kind'")
     message = str(item["msg"])

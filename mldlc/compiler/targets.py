@@ -29,10 +29,13 @@ def check_target(
         known = ", ".join(str(r) for r in roots) or "none: name them under `code:` in mldlc.yaml"
         return [
             SchemaError(
-                "unknown_target", "", f"no module '{module}' in the project's code roots ({known})", found=target,
+                "unknown_target",
+                "",
+                f"no module '{module}' in the project's code roots ({known})",
+                found=target,
                 hint=did_you_mean(module, _modules(roots)),
             )
-        ]  # fmt: skip
+        ]
     try:
         tree = ast.parse(path.read_bytes())
     except SyntaxError as error:
@@ -100,9 +103,13 @@ def _check_args(node: ast.AST, name: str, args: dict[str, Any] | None) -> list[S
     allowed = [a.arg for a in (*positional, *function.args.kwonlyargs)]
     return [
         SchemaError(
-            "unknown_argument", "", f"'{name}' takes no argument '{given}'", found=given, allowed=tuple(allowed),
+            "unknown_argument",
+            "",
+            f"'{name}' takes no argument '{given}'",
+            found=given,
+            allowed=tuple(allowed),
             hint=did_you_mean(given, allowed) or f"it takes: {', '.join(allowed) or 'nothing'}",
         )
         for given in args
         if given not in allowed
-    ]  # fmt: skip
+    ]

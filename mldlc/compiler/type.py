@@ -8,7 +8,7 @@ from typing import Any
 from mldlc import catalog
 from mldlc.compiler import probe
 from mldlc.compiler.draft import Draft, Typed
-from mldlc.compiler.groups import GROUPS, SCALARS, LifecycleConfig
+from mldlc.compiler.groups import GROUPS, SCALARS
 from mldlc.compiler.schema_errors import SchemaError, check
 from mldlc.compiler.targets import check_target
 from mldlc.compiler.typed import plain, type_stage, with_stage
@@ -42,9 +42,16 @@ def _type_point(draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None
         except KeyError:
             known = catalog.kinds()
             report.add(
-                f"lifecycle.stages.{name}.kind", SchemaError("unknown_kind", "", f"unknown kind '{kind}' of stage "
-                f"'{name}'", found=str(kind), allowed=tuple(known), hint=did_you_mean(str(kind), known)),
-            )  # fmt: skip
+                f"lifecycle.stages.{name}.kind",
+                SchemaError(
+                    "unknown_kind",
+                    "",
+                    f"unknown kind '{kind}' of stage '{name}'",
+                    found=str(kind),
+                    allowed=tuple(known),
+                    hint=did_you_mean(str(kind), known),
+                ),
+            )
             continue
         formal_paths = {formal: (entry.get("config") or {}).get(formal, formal) for formal in wanted}
         unknown = set(entry.get("config") or {}) - set(formal_paths)
@@ -121,26 +128,27 @@ def _check_own_groups(report: _Reporter, config: dict[str, Any], memo: dict[str,
 
 
 def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str]) -> None:
-    """Groups that no live stage reads are checked by any shipped kind that would; the others are unknown."""
-    rest = [name for name in config if name not in read]
-    if not rest:
-        return
-    schemas: dict[str, Any] = {}
-    for kind in catalog.KINDS:
-        for formal, schema in catalog.load_spec(kind).reads.items():
-            schemas.setdefault(formal, schema)
-    names = sorted({*schemas, *read})
-    for name in rest:
-        if name not in schemas:
+    """Groups that no live stage reads are checked by the shipped kind that would; the others are unknown."""
+    for name in config:
+        if name in read:
+            continue
+        owner = catalog.OWNERS.get(name)
+        if owner is None:
+            names = sorted({*catalog.OWNERS, *read})
             report.add(
-                name, SchemaError("unknown_key", "", f"unknown group '{name}'", found=name, allowed=tuple(names),
-                hint=did_you_mean(name, names) or "a stage of your own reads it? name it in lifecycle.stages"),
-            )  # fmt: skip
-            continue
-        if config[name] == {"kind": "none"}:
-            continue
-        for error in check(schemas[name], config[name])[1]:
-            report.add(name, error)
+                name,
+                SchemaError(
+                    "unknown_key",
+                    "",
+                    f"unknown group '{name}'",
+                    found=name,
+                    allowed=tuple(names),
+                    hint=did_you_mean(name, names) or "a stage of your own reads it? name it in lifecycle.stages",
+                ),
+            )
+        elif config[name] != {"kind": "none"}:
+            for error in check(catalog.load_spec(owner).reads[name], config[name])[1]:
+                report.add(name, error)
 
 
 def _check_targets(draft: Draft, report: _Reporter, typed: Typed, paths: dict[str, str]) -> None:
@@ -172,9 +180,15 @@ def _check_volatile(draft: Draft, report: _Reporter, typed: Typed, paths: dict[s
             raw = report.point.provenance.raw(key) or ""
             if any(mark in raw for mark in VOLATILE):
                 report.add(
-                    key, SchemaError("volatile_value", "", f"{raw} in a value that is part of the result's identity", found=raw,
-                    hint="write the value, or pass it on the command line"),
-                )  # fmt: skip
+                    key,
+                    SchemaError(
+                        "volatile_value",
+                        "",
+                        f"{raw} in a value that is part of the result's identity",
+                        found=raw,
+                        hint="write the value, or pass it on the command line",
+                    ),
+                )
 
 
 def leaves(value: Any, path: str) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Types one stage: its spec as data, its config validated and split by role. Runs here or, for users' kinds, in a probe."""
+"""Types one stage: its spec as data, its config validated and split by role. For users' kinds it runs in a probe."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Context(Protocol):
         ...
 
     def map(self, items: Sequence[tuple[str, T]], fn: Callable[[str, T, Path], None]) -> Mapping[str, Path]:
-        """Run `fn(name, item, out_dir)` for each (name, item); one cached record a partition. Gives name -> directory."""
+        """Run `fn(name, item, out_dir)` for each item, one cached record a partition. Gives name -> directory."""
         ...
 
 
@@ -70,7 +70,7 @@ class StepError(Exception):
 
 
 class GateWaiting(Exception):
-    """Raised by a gate that a person must answer. evidence: small JSON shown in the request; digest: what it binds to."""
+    """Raised by a gate that a person must answer. evidence: JSON shown in the request; digest: what it binds to."""
 
     def __init__(self, evidence: Mapping[str, Any], digest: str) -> None:
         super().__init__("waits for a decision")

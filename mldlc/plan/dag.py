@@ -18,7 +18,7 @@ Graph = Mapping[str, Iterable[str]]
 
 
 def topological(upstream: Graph) -> list[str]:
-    """Names with every name after what it depends on; ties keep the given order. Raises Cycle. Linear, but for a heap."""
+    """Names with every name after what it depends on; ties keep the given order. Raises Cycle."""
     rank = {name: number for number, name in enumerate(upstream)}
     waits = {name: len(set(needs)) for name, needs in upstream.items()}
     users = downstream(upstream)

@@ -12,7 +12,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Location:
-    """A place in a config source; `file` is relative to the project where it can be, `line` starts at 1 (0: unknown)."""
+    """A place in a config source; `file` relative to the project if it can be, `line` from 1 (0: unknown)."""
 
     file: str
     line: int = 0

@@ -1,4 +1,4 @@
-"""The plan: a frozen value that says everything about what would run. plan, run, why, diff and graph are its visitors."""
+"""The plan: a frozen value that says what would run. plan, run, why, diff and graph are its visitors."""
 
 from __future__ import annotations
 

@@ -50,15 +50,17 @@ def check(metrics: Mapping[str, Any], rule: Any) -> list[dict[str, Any]]:
         values = metrics["parts"].get(part)
         if values is None:
             raise StepError(
-                f"the metrics have no part '{part}'", where=f"automation.bounds.{part}",
+                f"the metrics have no part '{part}'",
+                where=f"automation.bounds.{part}",
                 hint=did_you_mean(part, metrics["parts"]) or f"parts: {', '.join(metrics['parts'])}",
-            )  # fmt: skip
+            )
         for name, bound in bounds.items():
             if name not in values:
                 raise StepError(
-                    f"the metrics of '{part}' have no '{name}'", where=f"automation.bounds.{part}.{name}",
+                    f"the metrics of '{part}' have no '{name}'",
+                    where=f"automation.bounds.{part}.{name}",
                     hint=did_you_mean(name, values) or f"metrics: {', '.join(values)}",
-                )  # fmt: skip
+                )
             out.append(_finding(f"{part}.{name}", values[name], bound))
     for name, bound in rule.slices.items():
         for row in metrics.get("slices", []):

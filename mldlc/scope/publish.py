@@ -30,7 +30,7 @@ def observe(params: Mapping[str, Any], outputs: Path) -> dict[str, Any] | None:
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
-    """Copy the inputs into a new version folder and point `current` at it. Safe to kill at any moment, and to repeat."""
+    """Copy the inputs into a new version folder and point `current` at it. Safe to kill and to repeat."""
     folder = _folder(cfg.registry.path, cfg.registry.name, ctx.outputs)
     version = folder / "versions" / ctx.key[:16]
     if not (version / MANIFEST).exists():

@@ -7,8 +7,13 @@ from mldlc.plan.plan import Plan
 from mldlc.plan.step import Step
 
 COLOURS = {
-    "=": "dim", "+": "green", "~": "yellow", "?": "blue", "!": "magenta", "-": "dim",
-}  # fmt: skip
+    "=": "dim",
+    "+": "green",
+    "~": "yellow",
+    "?": "blue",
+    "!": "magenta",
+    "-": "dim",
+}
 
 
 def glyph(step: Step) -> str:
@@ -51,7 +56,11 @@ def reasons(steps: list[Step], most: int = 4) -> list[str]:
     """Reasons of folded steps, without repeats; the rest is counted."""
     if steps[0].action in ("reuse", "in place"):
         return [steps[0].note] if steps[0].note else []
-    texts = list(dict.fromkeys(reason.text() for step in steps for reason in step.reasons))
+    found = [reason for step in steps for reason in step.reasons]
+    texts = list(dict.fromkeys(reason.text() for reason in found if reason.code != "upstream_runs"))
+    waits = dict.fromkeys(reason.stage for reason in found if reason.code == "upstream_runs")
+    if waits:
+        texts.append("waits for " + ", ".join(waits))
     if not texts and steps[0].note:
         texts = [steps[0].note]
     return texts if len(texts) <= most else [*texts[: most - 1], f"... and {len(texts) - most + 1} more (mldlc why)"]

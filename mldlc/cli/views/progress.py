@@ -1,4 +1,4 @@
-"""What a run shows while it goes: live rows on a terminal, plain lines in a pipe, NDJSON with --json. One event stream."""
+"""What a run shows: live rows on a terminal, plain lines in a pipe, NDJSON with --json, of one event stream."""
 
 from __future__ import annotations
 

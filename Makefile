@@ -1,0 +1,43 @@
+# Two commands do all the set-up on a fresh machine: `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXPERIMENT ?= adult
+
+.PHONY: run test test-all lint bench clean
+
+run: $(VENV)/.run  ## set up, run the main job on real data, name the report
+	$(BIN)/mldlc run experiment=$(EXPERIMENT)
+	@echo "Open the report: $$(cd outputs/latest && pwd -P)/report.html"
+
+test: $(VENV)/.test  ## set up, run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-all: $(VENV)/.test  ## also what takes minutes: five split seeds, long crash tests
+	MLDLC_TEST_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.dev  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test  ## the measurements of tests/bench, as a table
+	$(BIN)/python -m tests.bench
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:  ## remove the virtual environment and everything generated
+	rm -rf $(VENV) build dist *.egg-info
+	find outputs -mindepth 1 ! -name README.md -delete

@@ -1,0 +1,85 @@
+"""Finds the two sides of `mldlc diff`: a plan file, a run, or a git revision of the config repository."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mldlc.compiler.draft import CompileRequest
+from mldlc.compiler.pipeline import compile_plan
+from mldlc.config.compose import Request
+from mldlc.config.gittree import resolve_revision
+from mldlc.config.project import find_project
+from mldlc.engine.history import read_run
+from mldlc.loop.stale import load_plan
+from mldlc.plan.diagnostic import fail
+from mldlc.plan.diff import Change, diff, diff_values
+from mldlc.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison; metrics only a run has."""
+
+    name: str
+    plan: Plan
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def changes(left: Side, right: Side) -> list[Change]:
+    """Config, stages, wiring, code, data, packages, and metrics where both are runs."""
+    found = diff(left.plan, right.plan)
+    return found + diff_values("metric", left.metrics, right.metrics) if left.metrics and right.metrics else found
+
+
+def side(name: str, outputs: Path, root: Path, request: Request) -> Side:
+    """An existing .json file, else a run (an unambiguous prefix or `latest`), else a git revision."""
+    if name.endswith(".json") and Path(name).exists():
+        return Side(name, load_plan(Path(name)))
+    run = _run(name, outputs)
+    if run is not None:
+        return run
+    try:
+        return Side(name, plan_at(name, root, outputs, request))
+    except ValueError:
+        raise fail(
+            "unknown_side", f"command line: '{name}' is no plan file, no run and no git revision",
+            hint="see mldlc ls runs, git log",
+        ) from None  # fmt: skip
+
+
+def _run(name: str, outputs: Path) -> Side | None:
+    runs = outputs / "runs"
+    if name == "latest" and (outputs / "latest").exists():
+        name = (outputs / "latest").resolve().name
+    found = sorted(path.name for path in runs.glob(f"{name}*")) if runs.is_dir() and name and "/" not in name else []
+    if len(found) != 1:
+        return None
+    info = read_run(outputs, found[0])
+    return Side(found[0], load_plan(runs / found[0] / "plan.json"), dict(info.metrics))
+
+
+def plan_at(rev: str, root: Path, outputs: Path, request: Request) -> Plan:
+    """Compile the project as it stood at a git revision: its tree is laid out, by commit, under outputs/cache/rev."""
+    top = subprocess.run(["git", "-C", str(root), "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    if top.returncode:
+        raise ValueError("not a git repository")
+    repo = Path(top.stdout.strip())
+    sha = resolve_revision(repo, rev)
+    folder = outputs / "cache" / "rev" / sha
+    if not folder.exists():
+        archive = subprocess.run(
+            ["git", "-C", str(repo), "archive", "--format=tar", sha], capture_output=True, check=True
+        )
+        temp = folder.with_name(f".{sha}.tmp")
+        temp.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+            tar.extractall(temp, filter="data")
+        temp.rename(folder)
+    project = find_project(folder / root.relative_to(repo))
+    overridden = Request(request.config_name, request.overrides, request.multirun, request.config_dir)
+    return compile_plan(CompileRequest(project, overridden, offline=True))
