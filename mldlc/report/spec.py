@@ -1,0 +1,35 @@
+"""The step of the report: one self-contained HTML page about everything upstream of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mldlc.plan.artifact import Decision, Expectations, Metrics, Model, Profile, Report
+from mldlc.plan.spec import Resources, StepSpec, optional
+from mldlc.scope.config import ProjectConfig
+
+_TEMPLATES = tuple(str(path) for path in sorted((Path(__file__).parent / "templates").iterdir()))
+
+REPORT = StepSpec(
+    kind="report.report",
+    version=1,
+    impl="mldlc.report.page:run",
+    inputs={
+        "profile": optional(Profile),
+        "metrics": optional(Metrics),
+        "history": optional(Metrics),
+        "model": optional(Model),
+        "expectations": optional(Expectations),
+        "selection": optional(Decision),
+        "diagnose": optional(Metrics),
+        "robustness": optional(Metrics),
+        "xai": optional(Metrics),
+        "decision": optional(Decision),
+    },
+    outputs={"report": Report},
+    reads={"project": ProjectConfig},
+    needs=Resources(process="light"),
+    code=_TEMPLATES,
+    lineage=True,
+    doc="One HTML page: plan, data profile, training curves, metrics, slices, studies, config and lineage.",
+)
