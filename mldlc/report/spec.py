@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mldlc.config.project_schema import ProjectConfig
 from mldlc.plan.artifact import Decision, Expectations, Metrics, Model, Profile, Report
 from mldlc.plan.spec import Resources, StepSpec, optional
-from mldlc.scope.config import ProjectConfig
 
 _TEMPLATES = tuple(str(path) for path in sorted((Path(__file__).parent / "templates").iterdir()))
 

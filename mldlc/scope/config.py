@@ -1,4 +1,4 @@
-"""Schemas of initiation and scoping: the project, its goal and budget, who decides, where approved models go."""
+"""Schemas of initiation and scoping: the goal and the budget, who decides, where approved models go."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mldlc.config.schema import Config, location, meta, result
-
-
-class ProjectConfig(Config):
-    """What is being built. `name` keeps the history of plans apart; the rest is for people."""
-
-    name: str = result("default", min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    title: str = meta("")
-    description: str = meta("")
-    owners: list[str] = meta([])
-    problem: str = meta("")
 
 
 class Bound(Config):

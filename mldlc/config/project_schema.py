@@ -1,0 +1,15 @@
+"""The schema of the group `project`, which several rooms read."""
+
+from __future__ import annotations
+
+from mldlc.config.schema import Config, meta, result
+
+
+class ProjectConfig(Config):
+    """What is being built. `name` keeps the history of plans apart; the rest is for people."""
+
+    name: str = result("default", min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str = meta("")
+    description: str = meta("")
+    owners: list[str] = meta([])
+    problem: str = meta("")
