@@ -39,11 +39,15 @@ class RandomSplit(_Dealt):
 
 
 class StratifiedSplit(_Dealt):
-    """Exact shares within each value of a column (null: the label)."""
+    """Exact shares within each value of a column (null: the label).
+
+    bins: numbers with more than 20 distinct values are cut into that many bins of equal count.
+    """
 
     kind: Literal["stratified"]
     seed: int = result(0, ge=0)
     by: str | None = result(None)
+    bins: int = result(10, ge=2)
     duplicates: Duplicates = result("together")
 
 

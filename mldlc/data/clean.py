@@ -1,0 +1,189 @@
+"""clean: row-local rules, partition by partition; an untouched partition keeps its bytes."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mldlc.artifacts.table import BATCH_ROWS, Column, Table, write_manifest
+from mldlc.data.dtypes import TYPES, expected, from_text, nulled
+from mldlc.plan.context import Context, StepError
+from mldlc.plan.diagnostic import did_you_mean
+
+
+def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
+    """Write port `table`; summary: rows_in, rows_out, and how many values or rows each rule touched."""
+    table, out, rules = inputs["table"], ctx.out("table"), cfg.clean
+    counts: Counter[str] = Counter()
+    parts = []
+    columns = table.columns if rules.kind == "none" else _columns(table, rules)
+    for number, part in enumerate(table.partitions):
+        file, source = f"part-{number:05d}.arrow", table.artifact.file(part.file)
+        rows = part.rows
+        if rules.kind == "none":
+            shutil.copyfile(source, out / file)
+        else:
+            rows = _clean(table.scan(part), rules, table, columns, out / file, counts, part.name, source)
+        parts.append({"name": part.name, "file": file, "rows": rows})
+        ctx.progress(number + 1, len(table.partitions), part.name)
+    kept = sum(part["rows"] for part in parts)
+    if table.rows and not kept:
+        raise StepError(
+            "cleaning dropped every row", where="clean", hint=", ".join(f"{k}: {n}" for k, n in counts.items())
+        )
+    if rules.kind == "rules" and parts:
+        schema = pl.read_ipc_schema(out / parts[0]["file"])
+        columns = [Column(c.name, str(schema[c.name]), c.role, c.info) for c in columns]
+    write_manifest(out, columns, parts, table.info)
+    ctx.summary({"rows_in": table.rows, "rows_out": kept} | {k: int(n) for k, n in sorted(counts.items()) if n})
+
+
+def _columns(table: Table, rules: Any) -> list[Column]:
+    """The columns that stay, under their new names."""
+    names = [c.name for c in table.columns]
+    _known([*rules.drop_columns], names, "clean.drop_columns")
+    _known([*rules.rename], names, "clean.rename")
+    kept = [c for c in table.columns if c.name not in rules.drop_columns]
+    new = [Column(rules.rename.get(c.name, c.name), c.dtype, c.role, c.info) for c in kept]
+    names = [c.name for c in new]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise StepError(f"two columns would be called '{twice[0]}'", where="clean.rename")
+    _known(rules.cast, names, "clean.cast")
+    _known(rules.clip, names, "clean.clip")
+    _known([p.column for p in rules.drop_rows], names, "clean.drop_rows")
+    return new
+
+
+def _known(wanted: Iterable[str], names: list[str], where: str) -> None:
+    for name in wanted:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"columns: {', '.join(names)}"
+            raise StepError(f"{where} names '{name}', which is no column", where=where, hint=hint)
+
+
+def _clean(
+    frame: pl.LazyFrame, rules: Any, table: Table, columns: list[Column], target: Path, counts: Counter[str], name: str,
+    source: Path,
+) -> int:  # fmt: skip
+    """Write one cleaned partition and give its rows; adds to `counts`."""
+    old = {rules.rename.get(c.name, c.name): c.name for c in table.columns}
+    schema = frame.collect_schema()
+    frame = frame.select(pl.col(old[c.name]).alias(c.name) for c in columns)
+    touched: dict[str, pl.Expr] = {}
+    values: list[pl.Expr] = []
+    for column in columns:
+        expr, notes = _value(column.name, schema[old[column.name]], rules)
+        values.append(expr.alias(column.name))
+        touched |= notes
+    valued = frame.with_columns(values)
+    types = valued.collect_schema()
+    drops = {f"drop_rows.{i}": _predicate(p, types[p.column]) for i, p in enumerate(rules.drop_rows)}
+    if rules.drop_null_label:
+        label = [pl.col(c.name).is_null() for c in columns if c.role == "label"]
+        drops |= {"drop_null_label": pl.any_horizontal(label)} if label else {}
+    try:
+        found = _counts(frame, touched) | _counts(valued, drops)
+    except pl.exceptions.PolarsError as error:
+        raise StepError(f"a rule does not fit its column: {error}", where="clean") from None
+    counts.update(found)
+    misfits = {key: n for key, n in found.items() if key.startswith("misfit.") and n}
+    if misfits:
+        raise _misfit(frame, rules, name, next(iter(misfits)).removeprefix("misfit."), misfits, schema, old)
+    if not any(found.values()) and list(schema) == [c.name for c in columns] and types == schema:
+        shutil.copyfile(source, target)
+    else:
+        keep = valued.filter(~pl.any_horizontal(drops.values())) if drops else valued
+        keep.sink_ipc(target, compression="uncompressed", record_batch_size=BATCH_ROWS)
+    return int(pl.scan_ipc(target).select(pl.len()).collect().item())
+
+
+def _value(name: str, dtype: pl.DataType, rules: Any) -> tuple[pl.Expr, dict[str, pl.Expr]]:
+    """The cleaned value of a column, and expressions of what each rule touches in it."""
+    notes: dict[str, pl.Expr] = {}
+    value = pl.col(name)
+    if dtype == pl.String:
+        if rules.strip:
+            stripped = value.str.strip_chars()
+            notes[f"strip.{name}"] = stripped != value
+            value = stripped
+        if rules.null_values:
+            gone = nulled(value, rules.null_values, strip=False)
+            notes[f"null.{name}"] = value.is_not_null() & gone.is_null()
+            value = gone
+    if name in rules.cast:
+        made = _cast(value, dtype, rules.cast[name])
+        notes[f"misfit.{name}"] = value.is_not_null() & made.is_null()
+        value = made
+    if name in rules.clip:
+        bounds = rules.clip[name]
+        bounded = value.clip(bounds.low, bounds.high)
+        notes[f"clip.{name}"] = bounded != value
+        value = bounded
+    return value, notes
+
+
+def _cast(value: pl.Expr, dtype: pl.DataType, wanted: str) -> pl.Expr:
+    return (
+        from_text(value, wanted, None, strict=False) if dtype == pl.String else value.cast(TYPES[wanted], strict=False)
+    )
+
+
+def _counts(frame: pl.LazyFrame, flags: Mapping[str, pl.Expr]) -> dict[str, int]:
+    if not flags:
+        return {}
+    row = frame.select(flag.sum().cast(pl.Int64).alias(key) for key, flag in flags.items()).collect(engine="streaming")
+    return row.row(0, named=True)
+
+
+def _predicate(test: Any, dtype: pl.DataType) -> pl.Expr:
+    """True where the row goes; null meets `is_null` only."""
+    column, value = pl.col(test.column), test.value
+    if test.op in ("is_null", "is_not_null"):
+        return column.is_null() if test.op == "is_null" else column.is_not_null()
+    where = "clean.drop_rows"
+    if isinstance(value, list) != (test.op in ("in", "not_in")) or value is None:
+        wanted = "a list" if test.op in ("in", "not_in") else "one value"
+        raise StepError(f"'{test.op}' on column '{test.column}' takes {wanted}", where=where)
+    given = value if isinstance(value, list) else [value]
+    if dtype.is_temporal():
+        kind = datetime.date if dtype == pl.Date else datetime.datetime
+        given = [kind.fromisoformat(item) if isinstance(item, str) else item for item in given]
+    if dtype == pl.String and not all(isinstance(item, str) for item in given):
+        raise StepError(f"column '{test.column}' is text, the value {value!r} is not", where=where, hint="quote it")
+    if dtype.is_numeric() and any(isinstance(item, str) for item in given):
+        raise StepError(f"column '{test.column}' is {dtype}, the value {value!r} is text", where=where)
+    first = given[0] if given else None
+    flags = {
+        "==": lambda: column == first, "!=": lambda: column != first, "<": lambda: column < first,
+        "<=": lambda: column <= first, ">": lambda: column > first, ">=": lambda: column >= first,
+        "in": lambda: column.is_in(given), "not_in": lambda: column.is_in(given).not_(),
+    }  # fmt: skip
+    return flags[test.op]().fill_null(False)
+
+
+def _misfit(
+    frame: pl.LazyFrame,
+    rules: Any,
+    part: str,
+    name: str,
+    misfits: dict[str, int],
+    schema: pl.Schema,
+    old: dict[str, str],
+) -> StepError:
+    """The error that names the first value which a cast cannot take."""
+    before, _ = _value(name, schema[old[name]], rules.model_copy(update={"cast": {}, "clip": {}}))
+    bad = before.is_not_null() & _cast(before, schema[old[name]], rules.cast[name]).is_null()
+    row = frame.select(value=before, bad=bad).with_row_index("row").filter("bad").head(1).collect().row(0, named=True)
+    count = misfits[f"misfit.{name}"]
+    return StepError(
+        f"{part}, row {row['row'] + 1} (counted from 1), column '{name}': '{row['value']}' is no "
+        f"{expected(rules.cast[name], None)} ({count} such value{'s' * (count > 1)})",
+        where=f"clean.cast.{name}", hint=f"add '{row['value']}' to clean.null_values, or drop those rows before",
+    )  # fmt: skip
