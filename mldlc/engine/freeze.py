@@ -11,6 +11,7 @@ from pathlib import Path
 from mldlc.plan.diagnostic import fail
 from mldlc.store.codetree import add_file, tree_digest, tree_files
 
+
 def freeze(root: Path, digest: str, cache: Path) -> Path:
     """A read-only copy of a code root at `cache/<digest>`; DiagnosticError when the root is no longer at that digest.
 

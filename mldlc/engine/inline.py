@@ -1,0 +1,78 @@
+"""Inline steps: small built-ins that run in the scheduler, with their records written in groups."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mldlc.engine.context import Say
+from mldlc.engine.objects import Lease, LocalObjects, drop_scratch
+from mldlc.engine.perform import Outcome, Surroundings, perform
+from mldlc.engine.step_file import StepFile
+from mldlc.plan.record import Record
+from mldlc.store import records
+from mldlc.store.layout import Store
+
+GROUP = 64  # records in a group at most
+DELAY = 0.02  # seconds that the first record of a group waits at most
+
+
+class GroupedObjects(LocalObjects):
+    """An object port that keeps records (and leases) until `flush`. The objects are durable before their record."""
+
+    def __init__(self, store: Store, owner: Mapping[str, str]) -> None:
+        super().__init__(store, owner)
+        self.pending: dict[str, tuple[Record, Lease | None]] = {}
+        self._since = 0.0
+
+    def find(self, key: str) -> Record | None:
+        kept = self.pending.get(key)
+        return kept[0] if kept else super().find(key)
+
+    def commit(self, record: Record, lease: Lease | None) -> None:
+        if not self.pending:
+            self._since = time.monotonic()
+        self.pending[record.key] = (record, lease)
+
+    def due(self) -> bool:
+        """Whether the group is large or old enough to be written."""
+        return len(self.pending) >= GROUP or (bool(self.pending) and time.monotonic() - self._since >= DELAY)
+
+    def flush(self) -> None:
+        """Write the group durably and give its leases back. OSError leaves none of the leases held."""
+        group, self.pending = self.pending, {}
+        if not group:
+            return
+        try:
+            records.write_records(self.store, [record for record, _ in group.values()])
+            for key in group:
+                drop_scratch(self.store, key)
+        finally:
+            for _, lease in group.values():
+                if lease is not None:
+                    lease.release()
+
+
+class Inline:
+    """Executes inline steps one after another in the calling thread."""
+
+    def __init__(self, store: Store, owner: Mapping[str, str], log: Callable[[str], Path]) -> None:
+        self.port = GroupedObjects(store, owner)
+        self._work = store.work / f"{owner['run']}-inline"
+        self._log = log
+
+    def execute(self, file: StepFile, say: Say, cancelled: Callable[[], bool]) -> Outcome:
+        """As in a worker, without a process around it."""
+        logger = logging.Logger("mldlc.step", logging.INFO)
+        handler = logging.FileHandler(self._log(file.step), delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        self._work.mkdir(exist_ok=True)
+        try:
+            return perform(file, self.port, Surroundings(self._work, say, cancelled, logger, sampled=False))
+        finally:
+            handler.close()
+            shutil.rmtree(self._work, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""The object port: how an execution gets inputs, puts outputs and holds its key. Here over the local store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from mldlc.plan.record import Output, Record
+from mldlc.store import leases, objects, records
+from mldlc.store.layout import Store
+
+
+class Lease(Protocol):
+    """The right to execute one key; it ends with the process that holds it."""
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
+
+class ObjectPort(Protocol):
+    """What an execution needs from a store; a remote executor brings its own (bytes by digest, no shared disk)."""
+
+    def fetch(self, digest: str) -> Mapping[str, Path]:
+        """Files of an artifact: path inside it -> local path of the bytes. KeyError when it is not in the store."""
+        ...
+
+    def put(self, folder: Path, type: str) -> Output:
+        """Take the content of `folder` into the store as one artifact."""
+        ...
+
+    def lease(self, key: str) -> Lease | None:
+        """Become the only writer of the key, or None when somebody else is."""
+        ...
+
+    def find(self, key: str) -> Record | None:
+        """The record of the key, if there is one and all its outputs are there."""
+        ...
+
+    def commit(self, record: Record, lease: Lease | None) -> None:
+        """Make the record (and the objects before it) durable, drop the key's scratch, then release the lease."""
+        ...
+
+    def scratch(self, key: str) -> Path:
+        """The folder of this key that survives a crash."""
+        ...
+
+
+class LocalObjects:
+    """The object port of a store on this machine."""
+
+    def __init__(self, store: Store, owner: Mapping[str, str]) -> None:
+        self.store = store
+        self.owner = dict(owner)
+
+    def fetch(self, digest: str) -> Mapping[str, Path]:
+        if not objects.has_tree(self.store, digest):
+            raise KeyError(digest)
+        return objects.tree_files(self.store, digest)
+
+    def put(self, folder: Path, type: str) -> Output:
+        return objects.put_tree(self.store, folder, type)
+
+    def lease(self, key: str) -> Lease | None:
+        return leases.try_acquire(self.store, key, self.owner)
+
+    def find(self, key: str) -> Record | None:
+        record = records.read_record(self.store, key)
+        return record if record is not None and records.reusable(self.store, record) else None
+
+    def commit(self, record: Record, lease: Lease | None) -> None:
+        records.write_record(self.store, record)
+        drop_scratch(self.store, record.key)
+        if lease is not None:
+            lease.release()
+
+    def scratch(self, key: str) -> Path:
+        return Path(self.store.scratch) / key
+
+
+def drop_scratch(store: Store, key: str) -> None:
+    """Remove what a finished key kept against a crash."""
+    folder = Path(store.scratch) / key
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,85 @@
+"""What a caller of the engine sees: options in, events while it runs, a result at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FORMAT = "mldlc.run/1"
+StepStatus = Literal["ran", "reused", "applied", "in_place", "failed", "skipped", "waiting", "rejected", "stopped"]
+RunStatus = Literal["ok", "failed", "rejected", "waiting", "stopped"]
+COUNTED = {
+    "ran": "run", "reused": "reuse", "in_place": "reuse", "skipped": "skip", "failed": "failed", "waiting": "gate",
+    "rejected": "gate", "applied": "applied",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to execute.
+
+    jobs: at most so many worker processes at once (None: the CPUs of this machine). on_error: `fail` starts nothing
+    new after a failure (what runs may finish), `keep_going` goes on with what does not depend on it. retries: of
+    failures that may pass by themselves. grace: seconds that running steps get to checkpoint when asked to stop.
+    """
+
+    jobs: int | None = None
+    on_error: Literal["fail", "keep_going"] = "fail"
+    retries: int = 1
+    grace: float = 20.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the journal. time: UNIX seconds. step: id of the step, "" for the run."""
+
+    type: str
+    time: float
+    step: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How one step ended. seconds: wall; cpu: CPU seconds; memory: peak RSS in bytes; all of the execution that made it."""
+
+    status: StepStatus
+    digests: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    cpu: float = 0.0
+    memory: int = 0
+    error: dict[str, Any] | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the run ended. metrics: the `summary["metrics"]` of the steps, merged. seconds: wall time of the run."""
+
+    run: str
+    plan: str
+    status: RunStatus
+    steps: dict[str, StepResult]
+    counts: dict[str, int]
+    metrics: dict[str, Any]
+    seconds: float
+
+
+def counts(steps: dict[str, StepResult]) -> dict[str, int]:
+    """Number of steps by outcome, under the names of the machine contract; all names are always there."""
+    out = {"run": 0, "reuse": 0, "skip": 0, "failed": 0, "gate": 0, "applied": 0}
+    for step in steps.values():
+        name = COUNTED.get(step.status)
+        if name:
+            out[name] += 1
+    return out
+
+
+def merge(into: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Merge nested dicts; a later leaf wins."""
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = merge({}, value) if isinstance(value, dict) else value
+    return into

@@ -1,0 +1,3 @@
+"""Imported late, in the middle of a step."""
+
+WORD = "first"
