@@ -20,7 +20,7 @@ SORT_BELOW = 1 << 17  # rows under which sorting is faster than binning
 
 @dataclass(frozen=True)
 class Ranks:
-    """values: float64, sorted, distinct (infinities allowed, NaN not). weights: int64 > 0. exact: nothing was rounded."""
+    """values: float64, sorted, distinct, without NaN. weights: int64 > 0. exact: no value stands for another."""
 
     values: np.ndarray
     weights: np.ndarray
