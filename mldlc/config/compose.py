@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import pickle
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldlc.config.interpolate import Path, Resolution, Resolver, is_constant, is_repeatable, overlay
-from mldlc.config.diagnose import check_resolved, diagnose, refuse
+from mldlc.config.blame import readable
+from mldlc.config.checks import check_kinds, check_resolved, refuse
+from mldlc.config.diagnose import diagnose
+from mldlc.config.interpolate import Path as KeyPath
+from mldlc.config.interpolate import Resolution, Resolver, is_constant, is_repeatable, overlay
 from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
 from mldlc.config.tree import Ledger
@@ -63,14 +67,11 @@ def compose(project: Project, request: Request) -> Composition:
     """Compose every point. Raises DiagnosticError with all the mistakes that can be found at once."""
     from mldlc.config import seam
 
-    refused = refuse(request.overrides)
-    if refused:
-        raise DiagnosticError(refused)
     seam.env_reads.clear()
     ledger = Ledger()
     if project.manifest is not None:
         _record_manifest(project, ledger)
-    config_dir = os.path.abspath(request.config_dir) if request.config_dir is not None else None
+    config_dir = None if request.config_dir is None else str(Path(request.config_dir).absolute())
     composer = seam.Composer(project, request.config_name, config_dir, ledger)
     sweep = _Sweep(composer, request)
     points = sweep.points()
@@ -94,11 +95,11 @@ def _record_manifest(project: Project, ledger: Ledger) -> None:
 
 @dataclass
 class _Base:
-    """A full composition by Hydra that points lay their values over. `shared`: values that no config value can change."""
+    """A full composition by Hydra that points lay values over. `shared`: values that no config value can change."""
 
     cfg: Any
     resolution: Resolution
-    shared: dict[Path, Any]
+    shared: dict[KeyPath, Any]
     frozen: bytes = b""
 
 
@@ -118,7 +119,8 @@ class _Sweep:
 
         found: list[ComposedPoint] = []
         failed: set[tuple[str, ...]] = set()
-        for number, (job, swept) in enumerate(self._jobs()):
+        lines = self._usable()
+        for number, (job, swept) in enumerate(self._jobs(lines)):
             choices = tuple(line for line in job if not self._is_value(line))
             if choices in failed:
                 continue
@@ -126,21 +128,47 @@ class _Sweep:
                 resolution, whole = self._compose(job, swept, choices, number)
                 provenance = Provenance(self.composer, tuple(job), resolution)
                 if whole or resolution.missing or resolution.failures:
-                    self._errors += check_resolved(resolution, provenance)
-                    self.cacheable = self.cacheable and all(map(is_repeatable, resolution.texts.values()))
+                    self._check(job, resolution, provenance)
             except (DiagnosticError, *seam.Failure) as error:
                 failed.add(choices)
                 self._errors += diagnose(self.composer, job, error)
                 continue
             found.append(ComposedPoint(number, swept, resolution.config, provenance))
         if self._errors:
-            raise DiagnosticError(dict.fromkeys(self._errors))
+            raise self._failed()
         return tuple(found)
 
-    def _jobs(self) -> list[tuple[list[str], tuple[str, ...]]]:
+    def _failed(self) -> DiagnosticError:
+        """All the mistakes, each once, by place."""
+        by_place = sorted(
+            dict.fromkeys(self._errors), key=lambda d: (d.where.file, d.where.line) if d.where else ("", 0)
+        )
+        return DiagnosticError(by_place)
+
+    def _usable(self) -> list[str]:
+        """The overrides that can be used; what is wrong with the others is noted."""
         from mldlc.config import seam
 
-        lines = list(self.request.overrides)
+        refused = refuse(self.request.overrides)
+        lines = [line for line in self.request.overrides if line not in {item.found for item in refused}]
+        lines, wrong = readable(self.composer, lines, self.request.multirun)
+        self._errors += [*refused, *wrong]
+        try:
+            self.composer.open_sources(lines)
+        except (DiagnosticError, *seam.Failure) as error:
+            self._errors += diagnose(self.composer, lines, error)
+            raise self._failed() from error
+        return lines
+
+    def _check(self, job: list[str], resolution: Resolution, provenance: Provenance) -> None:
+        self._errors += check_resolved(resolution, provenance)
+        if any(".kind=" in line for line in job):
+            self._errors += check_kinds(self.composer, job, provenance)
+        self.cacheable = self.cacheable and all(map(is_repeatable, resolution.texts.values()))
+
+    def _jobs(self, lines: list[str]) -> list[tuple[list[str], tuple[str, ...]]]:
+        from mldlc.config import seam
+
         if not self.request.multirun:
             return [(lines, ())]
         jobs = seam.points(self.composer, lines)
@@ -178,7 +206,7 @@ class _Sweep:
         fresh = (*choices, *prefix) not in self._bases
         base = self._base((*choices, *prefix), number)
         values = [line for line in job[first:] if self._is_value(line)]
-        if base.resolution.failures or any("hydra" in text for text in base.resolution.texts.values()):
+        if any("hydra" in text for text in base.resolution.texts.values()):
             return _resolve(self.composer.load(job), number), True
         changes = _plain_changes(self.composer, values)
         light = overlay(base.resolution, changes, base.shared) if changes is not None else None
@@ -190,8 +218,8 @@ class _Sweep:
         """Lay values over a copy of the base by Hydra's own function."""
         from mldlc.config import seam
 
-        base.frozen = base.frozen or seam.freeze(base.cfg)
-        cfg = seam.thaw(base.frozen)
+        base.frozen = base.frozen or pickle.dumps(base.cfg)
+        cfg = pickle.loads(base.frozen)
         seam.share_cache(base.cfg, cfg)
         seam.apply(cfg, [self.composer.parse(line) for line in values])
         return _resolve(cfg, number)
@@ -202,7 +230,7 @@ def _resolve(cfg: Any, number: int | None) -> Resolution:
 
     bound = False
 
-    def ask(path: Path) -> Any:
+    def ask(path: KeyPath) -> Any:
         nonlocal bound
         if not bound:
             seam.bind(cfg, number)
@@ -212,9 +240,9 @@ def _resolve(cfg: Any, number: int | None) -> Resolution:
     return Resolver(seam.plain(cfg), ask).run()
 
 
-def _plain_changes(composer: Composer, lines: list[str]) -> dict[Path, Any] | None:
+def _plain_changes(composer: Composer, lines: list[str]) -> dict[KeyPath, Any] | None:
     """Value overrides as path -> value, None when one is more than a plain `key=value`."""
-    changes: dict[Path, Any] = {}
+    changes: dict[KeyPath, Any] = {}
     for line in lines:
         override = composer.parse(line)
         if override.is_add() or override.is_force_add() or override.is_delete() or "[" in override.key_or_group:

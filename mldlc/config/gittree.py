@@ -1,4 +1,4 @@
-"""Config files of a git revision, read with plain git: `git://<rev>:<dir>@<repository>`. Nothing is checked out or run."""
+"""Config files of a git revision, read with plain git: `git://<rev>:<dir>@<repository>`; nothing is checked out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolve interpolations on plain values: node references here, everything else by the seam. Equal to OmegaConf's result."""
+"""Resolve interpolations on plain values as OmegaConf would: node references here, everything else by the seam."""
 
 from __future__ import annotations
 

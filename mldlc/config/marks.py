@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -26,6 +27,31 @@ class Entry:
 def parse(text: str) -> yaml.Node | None:
     """The node tree of a YAML text, None when it is empty. Raises yaml.YAMLError."""
     return yaml.compose(text, Loader=SafeLoader)
+
+
+def fast_loader(dialect: Any) -> Any:
+    """A YAML dialect (implicit types, constructors) on libyaml's parser, if there; duplicate keys are errors."""
+    body = {"construct_mapping": _construct_mapping}
+    loader = type("ConfigLoader", (SafeLoader,), body)
+    loader.yaml_implicit_resolvers = dialect.yaml_implicit_resolvers  # type: ignore[attr-defined]
+    loader.yaml_constructors = dialect.yaml_constructors  # type: ignore[attr-defined]
+    return loader
+
+
+def _construct_mapping(self: Any, node: yaml.MappingNode, deep: bool = False) -> Any:
+    seen: dict[str, int] = {}
+    for key, _ in node.value:
+        if key.tag == "tag:yaml.org,2002:str":
+            if key.value in seen:
+                text = f"duplicate key '{key.value}' (first on line {seen[key.value]})"
+                raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
+            seen[key.value] = key.start_mark.line + 1
+    return SafeLoader.construct_mapping(self, node, deep=deep)
+
+
+def construct(node: yaml.Node, loader: Any) -> Any:
+    """The plain value of a node in the dialect of a loader."""
+    return yaml.load(yaml.serialize(node, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)), Loader=loader)
 
 
 def syntax_error(error: yaml.YAMLError, file: str) -> Diagnostic:
@@ -91,3 +117,11 @@ def defaults(node: yaml.Node | None) -> list[Entry]:
             options = value.value if isinstance(value, yaml.SequenceNode) else [value]
             entries.append(Entry(group, tuple(str(o.value) for o in options), key.start_mark.line + 1))
     return entries
+
+
+def defaults_of(text: str) -> list[Entry]:
+    """The entries of the `defaults:` list of a config text; none when it is broken."""
+    try:
+        return defaults(parse(text))
+    except yaml.YAMLError:
+        return []

@@ -36,7 +36,7 @@ class Project:
 
 
 def shipped_conf() -> Path:
-    """The config groups that come with the package: inside the wheel, or beside the package in a source checkout."""
+    """The config groups of the package: inside the wheel, or beside the package in a source checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "_conf"
     return inside if inside.is_dir() else package.parent / "conf"
@@ -44,7 +44,7 @@ def shipped_conf() -> Path:
 
 @cache
 def plugin_conf() -> tuple[str, ...]:
-    """Config folders of installed packages: entry points of group `mldlc.conf`, value `package.folder`, not imported."""
+    """Config folders of installed packages: entry points `mldlc.conf`, value `package.folder`, not imported."""
     folders = []
     for entry in sorted(importlib.metadata.entry_points(group="mldlc.conf"), key=lambda entry: entry.name):
         top, _, rest = entry.value.partition(".")
@@ -68,7 +68,7 @@ def find_project(start: Path) -> Project:
 
 
 def project_at(repo: Path, rev: str) -> Project:
-    """The project as it was in a revision of its repository: its own config is read from git, nothing is checked out."""
+    """The project as it was in a revision: its config is read from git, nothing is checked out."""
     from mldlc.config.gittree import GitAddress, GitTree, resolve_revision, run_git
 
     repo = repo.resolve()
@@ -113,7 +113,7 @@ def _from_manifest(root: Path, text: str, manifest: Path, pin: Callable[[str], s
 
 
 def _extended(entry: str, line: int, root: Path, errors: list[Diagnostic], seen: set[Path]) -> list[str]:
-    """Config folders of one `extends:` entry: a git source, a folder, or another config repository (its code is not taken)."""
+    """Config folders of one `extends:` entry: a git source, a folder, another config repository (without its code)."""
     if entry.startswith("git://"):
         from mldlc.config.gittree import GitTree, parse_address
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mldlc.config.interpolate import Path, Resolution, dotted, is_repeatable
-from mldlc.config.marks import find
+from mldlc.config.marks import construct, find
 from mldlc.plan.diagnostic import Location
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Provenance:
         """Every writer of a key, or of a part of it, in merge order: the last one wins. [] for an unknown key."""
         path = tuple(key.split(".")) if key else ()
         found: list[Writer] = []
-        for package, root, file in self._composer.texts(self._lines):
-            _apply(found, path, package, lambda rest, r=root, f=file: _in_file(r, rest, f))  # type: ignore[misc]
+        for text in self._composer.texts(self._lines):
+            _apply(found, path, text.package, lambda rest, t=text: _in_file(t.root, rest, t.file))  # type: ignore[misc]
         for line in self._lines:
             if self._composer.is_value(line):
                 override = self._composer.parse(line)
@@ -117,6 +117,8 @@ def _apply(found: list[Writer], path: Path, target: Path, look: Any) -> None:
 def _in_file(root: yaml.Node | None, rest: tuple[str, ...], file: str) -> tuple[Writer | None, bool]:
     import yaml
 
+    if rest[:1] == ("defaults",):  # the defaults list is no value
+        return None, False
     for end in range(len(rest), -1, -1):
         hit = find(root, rest[:end])
         if hit is None:
@@ -124,7 +126,10 @@ def _in_file(root: yaml.Node | None, rest: tuple[str, ...], file: str) -> tuple[
         node, line = hit
         text = node.value if isinstance(node, yaml.ScalarNode) else ""
         if end == len(rest):
-            return _writer(Location(file, line), _plain(node), "file"), False
+            value = _plain(node)
+            if not rest and isinstance(value, dict):
+                value.pop("defaults", None)
+            return (_writer(Location(file, line), value, "file") if rest or value else None), False
         if "${" in text:
             return _writer(Location(file, line), text, "file"), True
         return None, not isinstance(node, yaml.MappingNode)
@@ -153,7 +158,7 @@ def _writer(where: Location, value: Any, source: Literal["file", "command line"]
 def _plain(node: yaml.Node) -> Any:
     from mldlc.config import seam
 
-    return seam.construct(node)
+    return construct(node, seam.YamlLoader)
 
 
 def _keys(node: Any, prefix: str) -> Iterator[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
-import pickle
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ import hydra
 import yaml
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository, IConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from hydra._internal.core_plugins import basic_launcher, basic_sweeper, structured_config_source
-from hydra._internal.defaults_list import create_defaults_list
+from hydra._internal.core_plugins import basic_launcher, basic_sweeper, structured_config_source  # noqa: F401 (registers its config)
+from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
@@ -28,19 +28,20 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime, setup_globals
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from mldlc.config.gittree import GitTree, parse_address
-from mldlc.config.marks import SafeLoader, leaves, parse, syntax_error
-from mldlc.config.project import Project, shipped_conf
-from mldlc.config.tree import FolderTree, Ledger, Tree, shown
-from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location, fail
+from mldlc.config.marks import fast_loader, parse
+from mldlc.config.project import Project
+from mldlc.config.session import Dialect, Session, entries, read_config
+from mldlc.config.tree import FolderTree, Ledger, Tree
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
 
 HYDRA_CONF = Path(hydra.__file__).parent / "conf"
 Failure = (
@@ -53,30 +54,19 @@ Failure = (
 env_reads: dict[str, str | None] = {}
 
 
-def _yaml_loader() -> Any:
-    """OmegaConf's YAML dialect (floats like 1e-3, no dates, no duplicate keys) on libyaml's parser."""
-    dialect = get_yaml_loader()
-    if SafeLoader is yaml.SafeLoader:
-        return dialect
-    body = {"construct_mapping": _construct_mapping}
-    loader = type("ConfigLoader", (SafeLoader,), body)
-    loader.yaml_implicit_resolvers = dialect.yaml_implicit_resolvers  # type: ignore[attr-defined]
-    loader.yaml_constructors = dialect.yaml_constructors  # type: ignore[attr-defined]
-    return loader
+YamlLoader = fast_loader(get_yaml_loader())
 
 
-def _construct_mapping(self: Any, node: yaml.MappingNode, deep: bool = False) -> Any:
-    seen = {}
-    for key, _ in node.value:
-        if key.tag == "tag:yaml.org,2002:str":
-            if key.value in seen:
-                text = f"duplicate key '{key.value}' (first on line {seen[key.value]})"
-                raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
-            seen[key.value] = key.start_mark.line + 1
-    return SafeLoader.construct_mapping(self, node, deep=deep)
+def _problem(text: str) -> str:
+    """What is wrong with the syntax of an interpolated text, "" when nothing is."""
+    try:
+        OmegaConf.create([text])
+    except OmegaConfBaseException as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
-YamlLoader = _yaml_loader()
+DIALECT = Dialect(YamlLoader, ConfigSource._get_header_dict, _problem)
 
 
 def _record_env(name: str, *default: Any) -> str | None:
@@ -97,29 +87,6 @@ def set_up() -> None:
         from hydra.core.plugins import Plugins
 
         Plugins.instance()
-
-
-@dataclass
-class Session:
-    """What the sources of one composition share. `lenient` collects broken files instead of raising."""
-
-    project: Project
-    ledger: Ledger
-    parsed: dict[str, tuple[dict[str, str | None], Any]] = field(default_factory=dict)
-    trees: dict[str, Tree] = field(default_factory=dict)
-    lenient: list[Diagnostic] | None = None
-    absent: set[str] = field(default_factory=set)  # config paths to take as empty (lenient only)
-
-    def tree(self, path: str) -> Tree:
-        """The tree of a search path entry, opened once."""
-        if path not in self.trees:
-            root = self.project.root
-            if path.startswith("git://"):
-                self.trees[path] = GitTree(parse_address(path, root), self.ledger)
-            else:
-                folder = root / path.removeprefix("file://")
-                self.trees[path] = FolderTree(folder, shown(folder, root, shipped_conf()), self.ledger)
-        return self.trees[path]
 
 
 class TreeSource(ConfigSource):
@@ -158,6 +125,7 @@ class TreeSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         name = self._normalize_file_name(config_path)
         header: dict[str, str | None] = {"package": None}
+        self.session.seen[config_path] = None
         try:
             header, data = self._data(name)
             config = OmegaConf.create(data)
@@ -165,6 +133,7 @@ class TreeSource(ConfigSource):
             if self.session.lenient is None:
                 raise
             self.session.lenient += [d for d in error.diagnostics if d not in self.session.lenient]
+            self.session.skipped.add(config_path)
             config = OmegaConf.create()
         return ConfigResult(provider=self.provider, path=self.address, config=config, header=header)
 
@@ -176,48 +145,32 @@ class TreeSource(ConfigSource):
                 if name.removesuffix(".yaml") in self.session.absent:
                     return {"package": None}, {}
                 raise ConfigLoadError(f"Config not found : {where}")
-            self.session.parsed[where] = read_config(text, where)
+            self.session.parsed[where] = read_config(text, where, DIALECT)
         return self.session.parsed[where]
 
 
-def read_config(text: str, where: str) -> tuple[dict[str, str | None], Any]:
-    """Header and plain data of a config text. DiagnosticError with the line when it is broken."""
-    try:
-        header = ConfigSource._get_header_dict(text[:512])
-    except ValueError as error:
-        raise fail("broken_header", f"bad '# @package' line: {error}", where=Location(where, 1)) from error
-    try:
-        data = yaml.load(text, Loader=YamlLoader)
-    except yaml.YAMLError as error:
-        raise DiagnosticError([syntax_error(error, where)]) from error
-    if data is None:
-        return header, {}
-    if not isinstance(data, dict):
-        raise fail(
-            "broken_yaml", f"expected a mapping of keys, found a {type(data).__name__}", where=Location(where, 1)
-        )
-    bad = [*_bad_interpolations(text, where)] if "${" in text else []
-    if bad:
-        raise DiagnosticError(bad)
-    return header, data
+class GitConfigSource(TreeSource):
+    """A git source as Hydra's own command line makes it: from its address alone."""
+
+    project: Project
+
+    def __init__(self, provider: str, path: str) -> None:
+        session = Session(self.project, Ledger())
+        super().__init__(provider, path, session, session.tree(path))
+
+    @staticmethod
+    def scheme() -> str:
+        return "git"
 
 
-def construct(node: yaml.Node) -> Any:
-    """The plain value of a YAML node, in the dialect of the configs."""
-    return yaml.load(yaml.serialize(node, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)), Loader=YamlLoader)
+class ProjectSearchPath(SearchPathPlugin):
+    """Puts a project's configs on the search path of Hydra's own command line."""
 
+    entries: tuple[tuple[str, str], ...] = ()
 
-def _bad_interpolations(text: str, where: str) -> Iterable[Diagnostic]:
-    for path, node in leaves(parse(text)):
-        if "${" in node.value:
-            try:
-                OmegaConf.create([node.value])
-            except OmegaConfBaseException as error:
-                problem = str(error).splitlines()[0]
-                message = f"broken interpolation in '{'.'.join(path)}': {problem}"
-                yield Diagnostic(
-                    "bad_interpolation", message, where=Location(where, node.start_mark.line + 1), found=node.value
-                )
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for provider, path in self.entries:
+            search_path.append(provider, path)
 
 
 class Repository(ConfigRepository):
@@ -252,13 +205,10 @@ def search_path(project: Project, config_dir: str | None) -> ConfigSearchPath:
     """Hydra's search path: its own configs, then ours in order of precedence, then its schemas."""
     path = ConfigSearchPathImpl()
     path.append("hydra", "pkg://hydra.conf")
-    if config_dir is not None:
-        path.append("command-line", f"file://{config_dir}")
-    for index, conf in enumerate(project.conf):
-        path.append("mldlc" if index else "main", conf if "://" in conf else f"file://{conf}")
+    for provider, address in entries(project, config_dir):
+        path.append(provider, address)
     if "hydra.core.plugins" in sys.modules:
         from hydra.core.plugins import Plugins
-        from hydra.plugins.search_path_plugin import SearchPathPlugin
 
         for plugin in Plugins.instance().discover(SearchPathPlugin):
             plugin().manipulate_search_path(path)  # type: ignore[attr-defined]
@@ -267,11 +217,12 @@ def search_path(project: Project, config_dir: str | None) -> ConfigSearchPath:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """One config of the defaults list in merge order: its path without extension and the package that it goes under."""
+class Text:
+    """One config file of a composition: the package that it goes under, its YAML nodes, its name in messages."""
 
-    path: str
-    package: str
+    package: tuple[str, ...]
+    root: yaml.Node | None
+    file: str
 
 
 class Composer:
@@ -287,19 +238,32 @@ class Composer:
         self.loader.repository = Repository(path, self.session)
         self._parser = OverridesParser.create(config_loader=self.loader)
         self._overrides: dict[str, Override] = {}
-        self._texts: dict[tuple[str, ...], list[tuple[tuple[str, ...], yaml.Node | None, str]]] = {}
+        self._sources: CachingConfigRepository | None = None
+        self._texts: dict[tuple[str, ...], list[Text]] = {}
 
     def parse(self, line: str) -> Override:
-        """Parse one override (memoised). ValueError with the parser's complaint."""
+        """Parse one override (memoised). Raises one of `Failure` with the parser's complaint."""
         if line not in self._overrides:
             self._overrides[line] = self._parser.parse_overrides([line])[0]
         return self._overrides[line]
 
     def load(self, lines: Sequence[str]) -> DictConfig:
-        """Compose: exactly Hydra's result, `hydra` node included. Raises what Hydra raises, or DiagnosticError."""
+        """Compose: exactly Hydra's result, `hydra` node included. Raises one of `Failure`, or DiagnosticError."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return self.loader.load_configuration(self.config_name, list(lines), RunMode.RUN)
+
+    def open_sources(self, lines: Sequence[str]) -> None:
+        """Take `hydra.searchpath` of the command line or of the primary config into account for what follows."""
+        extra = [line for line in lines if line.startswith("hydra.searchpath")]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            _, self._sources = self.loader._parse_overrides_and_create_caching_repo(self.config_name, extra)
+
+    @property
+    def sources(self) -> IConfigRepository:
+        """The config sources, those of `hydra.searchpath` included once they are open."""
+        return self._sources or self.loader.repository
 
     def is_value(self, line: str) -> bool:
         """Whether an override only sets values, so that Hydra applies it after the defaults list is merged."""
@@ -310,41 +274,64 @@ class Composer:
             or override.key_or_group.split(".")[0] == "hydra"
         ):
             return False
-        return isinstance(override.value(), dict) or not self.loader.repository.group_exists(override.key_or_group)
+        return isinstance(override.value(), dict) or not self.sources.group_exists(override.key_or_group)
 
-    def chosen(self, lines: Sequence[str]) -> list[Chosen]:
-        """The defaults list of a composition that worked, in merge order, Hydra's own configs left out."""
-        found = self.loader.compute_defaults_list(self.config_name, list(lines), RunMode.RUN)
-        return [
-            Chosen(item.config_path, item.package or "")
-            for item in found.defaults
-            if item.config_path and not item.config_path.startswith("hydra/")
-        ]
+    def outline(self, lines: Sequence[str]) -> tuple[DefaultsList, CachingConfigRepository]:
+        """The defaults list of a composition. Raises one of `Failure`, or DiagnosticError."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            parsed, repo = self.loader._parse_overrides_and_create_caching_repo(self.config_name, list(lines))
+            return create_defaults_list(repo, self.config_name, parsed, prepend_hydra=True, skip_missing=False), repo
 
-    def texts(self, lines: Sequence[str]) -> list[tuple[tuple[str, ...], yaml.Node | None, str]]:
-        """(package, node tree, name for messages) of every config of a composition in merge order."""
+    def merged(self, lines: Sequence[str]) -> DictConfig:
+        """The configs of the defaults list merged, before any value override."""
+        outline, repo = self.outline(lines)
+        cfg = self.loader._compose_config_from_defaults_list(outline.defaults, repo)
+        OmegaConf.set_struct(cfg, True)
+        return cfg
+
+    def texts(self, lines: Sequence[str]) -> list[Text]:
+        """Every config file of a composition that worked, in merge order, Hydra's own left out."""
         key = tuple(line for line in lines if not self.is_value(line))
         if key not in self._texts:
+            outline, repo = self.outline(key)
             self._texts[key] = []
-            for item in self.chosen(key):
-                found = self.text_of(item.path)
-                if found is not None:
+            for item in outline.defaults:
+                found = self.text_of(item.config_path, repo) if item.config_path else None
+                if found is not None and not str(item.config_path).startswith("hydra/"):
                     package = tuple(item.package.split(".")) if item.package else ()
-                    self._texts[key].append((package, parse(found[1]), found[0]))
+                    self._texts[key].append(Text(package, parse(found[1]), found[0]))
         return self._texts[key]
 
-    def text_of(self, path: str) -> tuple[str, str] | None:
-        """(name for messages, text) of the config that Hydra takes for a path."""
+    def text_of(self, path: str, repo: IConfigRepository | None = None) -> tuple[str, str] | None:
+        """(name for messages, text) of the file that Hydra takes for a config path."""
         name = path if path.endswith(".yaml") else f"{path}.yaml"
-        for source in self.loader.repository.get_sources():
+        for source in (repo or self.sources).get_sources():
             if isinstance(source, TreeSource) and source.tree.is_file(name):
                 text = source.tree.read(name)
                 return (source.tree.where(name), text) if text is not None else None
         return None
 
     def options(self, group: str) -> list[str]:
-        """Options of a group over the whole search path."""
-        return list(self.loader.repository.get_group_options(group))
+        """Options of a group over the whole search path; "" gives the primary configs."""
+        return list(self.sources.get_group_options(group))
+
+    def groups(self) -> list[str]:
+        """Top-level groups over the whole search path."""
+        found = self.sources.get_group_options("", ObjectType.GROUP)
+        return [name for name in found if name not in ("hydra", "__pycache__")]
+
+    @contextmanager
+    def leniently(self) -> Iterator[list[Diagnostic]]:
+        """Take broken files as empty and collect what is wrong with them, so that the search for mistakes goes on."""
+        broken: list[Diagnostic] = []
+        self.session.lenient = broken
+        self.session.parsed.clear()
+        try:
+            yield broken
+        finally:
+            self.session.lenient = None
+            self.session.absent.clear()
 
 
 def points(composer: Composer, lines: Sequence[str]) -> list[tuple[list[str], tuple[str, ...]]]:
@@ -396,11 +383,15 @@ def share_cache(source: DictConfig, target: DictConfig) -> None:
     OmegaConf.copy_cache(from_config=source, to_config=target)
 
 
-def freeze(cfg: DictConfig) -> bytes:
-    """A config as bytes, cheaper to copy than by deepcopy."""
-    return pickle.dumps(cfg)
+def run_hydra(project: Project, config_dir: str | None, config_name: str, task: Callable[[DictConfig], None]) -> None:
+    """Hydra's own command line (sys.argv) over a project's configs."""
+    from hydra.core.plugins import Plugins
 
-
-def thaw(data: bytes) -> DictConfig:
-    """The config of `freeze`."""
-    return pickle.loads(data)  # type: ignore[no-any-return]
+    GitConfigSource.project = project
+    Plugins.instance().register(GitConfigSource)
+    Plugins.instance().register(ProjectSearchPath)
+    ProjectSearchPath.entries = entries(project, config_dir)
+    try:
+        hydra.main(version_base="1.3", config_path=None, config_name=config_name)(task)()
+    finally:
+        ProjectSearchPath.entries = ()

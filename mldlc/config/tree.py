@@ -42,13 +42,13 @@ class Tree(Protocol):
 
 
 def shown(path: Path, root: Path, shipped: Path | None) -> str:
-    """How a config folder is named to people: relative to the project, `mldlc:conf` for the shipped one, else absolute."""
+    """How messages name a config folder: relative to the project, `mldlc:conf` for the shipped one, else absolute."""
     if path.is_relative_to(root):
         return path.relative_to(root).as_posix()
     if shipped is not None and path == shipped:
         return "mldlc:conf"
-    near = os.path.relpath(path, root)
-    return Path(near).as_posix() if near.split(os.sep).count("..") <= 2 else path.as_posix()
+    near = Path(os.path.relpath(path, root))
+    return near.as_posix() if near.parts.count("..") <= 2 else path.as_posix()
 
 
 def decode(data: bytes, where: str) -> str:
@@ -108,7 +108,7 @@ class FolderTree:
         """Names in a folder, sorted; the listing is recorded."""
         full = self._full(path)
         try:
-            found = sorted(os.listdir(full))
+            found = sorted(entry.name for entry in os.scandir(full))
         except OSError:
             self.ledger.missing.add(full)
             return []
@@ -132,7 +132,7 @@ def fingerprint(path: str) -> str:
     """The present digest of a path of `Ledger.files`, "" when it is gone: equal means unchanged."""
     if path.endswith("/"):
         try:
-            return listing_digest(sorted(os.listdir(path)))
+            return listing_digest(sorted(entry.name for entry in os.scandir(path)))
         except OSError:
             return ""
     try:

@@ -1,0 +1,36 @@
+"""Which config groups a project has, and their options: for help, doctor and completion. Imports no Hydra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mldlc.config.project import Project
+from mldlc.config.tree import FolderTree, Ledger, Tree
+
+
+def describe_groups(project: Project) -> dict[str, list[str]]:
+    """Group -> options over the whole search path, both sorted; a nested group is named by its path ("a/b")."""
+    found: dict[str, set[str]] = {}
+    for conf in project.conf:
+        _collect(_tree(conf, project), "", found)
+    return {group: sorted(options) for group, options in sorted(found.items())}
+
+
+def _tree(conf: str, project: Project) -> Tree:
+    if conf.startswith("git://"):
+        from mldlc.config.gittree import GitTree, parse_address
+
+        return GitTree(parse_address(conf, project.root), Ledger())
+    return FolderTree(Path(conf), "", Ledger())
+
+
+def _collect(tree: Tree, folder: str, found: dict[str, set[str]]) -> None:
+    for name in tree.names(folder):
+        path = f"{folder}/{name}" if folder else name
+        if name.startswith((".", "__")):
+            continue
+        if tree.is_dir(path):
+            found.setdefault(path, set())
+            _collect(tree, path, found)
+        elif folder and name.endswith(".yaml"):
+            found[folder].add(name.removesuffix(".yaml"))
