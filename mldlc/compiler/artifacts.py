@@ -99,10 +99,12 @@ def _producers(draft: Draft, node: Node, stage: str) -> list[Node]:
 
 
 def _declared(draft: Draft, node: Node) -> set[str]:
-    """Stages that the lifecycle declares, live or not: a dropped producer is no misspelt one."""
+    """Stages that the lifecycle declares, live or not, or that the command line drops: these are no misspelt names."""
     assert draft.composition is not None
     config: Any = draft.composition.points[node.points[0]].config
-    return set(config["lifecycle"]["stages"])
+    stem = "~lifecycle.stages."
+    dropped = {item[len(stem) :].partition("=")[0] for item in draft.ask.request.overrides if item.startswith(stem)}
+    return {*config["lifecycle"]["stages"], *dropped}
 
 
 def _output(problems: _Problems, node: Node, port: str, source: Node, output: str, kind: str) -> str:

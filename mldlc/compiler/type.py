@@ -13,6 +13,8 @@ from mldlc.compiler.schema_errors import SchemaError, check
 from mldlc.compiler.targets import check_target
 from mldlc.compiler.typed import plain, type_stage, with_stage
 from mldlc.config.compose import ComposedPoint
+from mldlc.config.groups import describe_groups
+
 from mldlc.plan.codec import digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, did_you_mean
 
@@ -128,27 +130,24 @@ def _check_own_groups(report: _Reporter, config: dict[str, Any], memo: dict[str,
 
 
 def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str]) -> None:
-    """Groups that no live stage reads are checked by the shipped kind that would; the others are unknown."""
+    """Groups that no live stage reads: checked by the shipped kind that would, fine when they are a group of the
+    project's own (its stage is not live here), else unknown.
+    """
     for name in config:
         if name in read:
             continue
         owner = catalog.OWNERS.get(name)
-        if owner is None:
+        if owner is not None:
+            if config[name] != {"kind": "none"}:
+                for error in check(catalog.load_spec(owner).reads[name], config[name])[1]:
+                    report.add(name, error)
+        elif name not in describe_groups(report.draft.ask.project):
             names = sorted({*catalog.OWNERS, *read})
-            report.add(
-                name,
-                SchemaError(
-                    "unknown_key",
-                    "",
-                    f"unknown group '{name}'",
-                    found=name,
-                    allowed=tuple(names),
-                    hint=did_you_mean(name, names) or "a stage of your own reads it? name it in lifecycle.stages",
-                ),
+            hint = (
+                did_you_mean(name, names) or f"a group of your own needs a folder conf/{name} or a stage that reads it"
             )
-        elif config[name] != {"kind": "none"}:
-            for error in check(catalog.load_spec(owner).reads[name], config[name])[1]:
-                report.add(name, error)
+            error = SchemaError("unknown_key", "", f"unknown group '{name}'", name, tuple(names), hint)
+            report.add(name, error)
 
 
 def _check_targets(draft: Draft, report: _Reporter, typed: Typed, paths: dict[str, str]) -> None:

@@ -1,0 +1,88 @@
+"""Recipes and keys move with what changes the result, and with nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.projects import OTHER, TALLY, Repository, repository
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repository:
+    return repository(tmp_path)
+
+
+def recipes(repo: Repository, *overrides: str) -> dict[str, str]:
+    return {step.stage: step.recipe for step in repo.plan(TALLY, OTHER, *overrides).steps}
+
+
+def moved(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+def test_a_result_value_moves_its_stage_and_what_follows(repo: Repository) -> None:
+    assert moved(recipes(repo), recipes(repo, "tally.size=4")) == {"t"}
+    assert moved(recipes(repo), recipes(repo, "noop.value=9")) == {"a", "b", "c", "t", "o"}
+    assert moved(recipes(repo), recipes(repo, "second.value=9")) == {"b", "c"}
+
+
+@pytest.mark.parametrize("override", ["tally.label=y", "+tally.verbose=true", "+tally.later=0", "executor=serial"])
+def test_meta_runtime_neutral_and_executor_values_move_nothing(repo: Repository, override: str) -> None:
+    assert moved(recipes(repo), recipes(repo, override)) == set()
+
+
+def test_a_neutral_field_counts_when_it_is_set(repo: Repository) -> None:
+    assert moved(recipes(repo), recipes(repo, "+tally.later=1")) == {"t"}
+
+
+def test_comments_formatting_and_docstrings_move_nothing(repo: Repository) -> None:
+    before = recipes(repo)
+    repo.write(
+        "src/tallying/counting.py",
+        '"""Other words."""\n# a comment\ndef total( size ):\n    """Sum."""\n    return sum(range(size))\n',
+    )
+    assert moved(before, recipes(repo)) == set()
+
+
+def test_an_imported_module_moves_exactly_the_steps_that_import_it(repo: Repository) -> None:
+    before = recipes(repo)
+    repo.write("src/tallying/counting.py", "def total(size):\n    return size\n")
+    assert moved(before, recipes(repo)) == {"t"}
+    repo.write("src/tallying/other.py", 'def run(ctx, cfg, inputs):\n    (ctx.out("out") / "o.txt").write_text("p")\n')
+    assert moved(before, recipes(repo)) == {"t", "o"}
+
+
+def test_the_place_of_the_repository_does_not_matter(tmp_path: Path) -> None:
+    one, two = repository(tmp_path / "one"), repository(tmp_path / "elsewhere" / "two")
+    assert recipes(one) == recipes(two)
+
+
+def test_extra_code_files_join_the_hash(repo: Repository) -> None:
+    repo.write("sql/query.sql", "select 1")
+    extra = "+lifecycle.stages.t.code=[sql/query.sql]"
+    before = recipes(repo, extra)
+    repo.write("sql/query.sql", "select 2")
+    assert moved(before, recipes(repo, extra)) == {"t"}
+
+
+def test_the_plan_id_is_the_intent(repo: Repository) -> None:
+    assert repo.plan().id == repo.plan().id == repo.plan(force=("a",)).id
+    assert repo.plan().id != repo.plan("noop.value=3").id
+
+
+def test_sweep_points_share_equal_steps(repo: Repository) -> None:
+    plan = repo.plan("second.value=2,3,4", multirun=True)
+    count = {stage: sum(1 for step in plan.steps if step.stage == stage) for stage in "abc"}
+    assert count == {"a": 1, "b": 3, "c": 3}
+    assert plan.by_id()[next(s.id for s in plan.steps if s.stage == "a")].points == (0, 1, 2)
+
+
+def test_a_sweep_stage_takes_all_points_labelled(repo: Repository) -> None:
+    plan = repo.plan(
+        "second.value=2,3", "+lifecycle.stages.all={kind: scope.noop, scope: sweep, inputs: {after: b}}", multirun=True
+    )
+    everything = plan.step("all")
+    assert everything.points == (0, 1)
+    assert sorted(ref.label for ref in everything.inputs["after"].refs) == ["second.value=2", "second.value=3"]
