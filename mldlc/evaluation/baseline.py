@@ -14,7 +14,7 @@ def constant(task: Task, train: Sample) -> np.ndarray:
     weight = np.ones(len(train)) if train.weight is None else train.weight
     if task.kind == "multiclass":
         return np.bincount(train.label, weights=weight, minlength=len(task.classes)) / weight.sum()
-    return np.asarray(np.dot(train.label, weight) / weight.sum())
+    return np.asarray((train.label * weight).sum() / weight.sum())
 
 
 def baseline(task: Task, train: Sample, parts: dict[str, Sample]) -> dict[str, object]:

@@ -52,7 +52,8 @@ class EvaluateConfig(Config):
 class ColumnSlices(Config):
     """Slices by named columns of the cleaned table; an item may be a list of columns that are crossed.
 
-    bins: numeric columns are cut at this many quantiles. max_values: the most frequent values that get a slice.
+    bins: numeric columns are cut at this many quantiles of the rows of `parts`. max_values: the most frequent values
+    that get a slice.
     """
 
     kind: Literal["columns"]
@@ -131,7 +132,7 @@ class PermutationXai(Config):
     part: str = result("val")
     metric: str = result("auto")
     repeats: int = result(5, ge=1)
-    rows: int = result(20_000, ge=10)
+    rows: int = result(10_000, ge=10)
     batch_size: int = result(65536, ge=1)
     seed: int = result(0, ge=0)
 

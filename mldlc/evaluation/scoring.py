@@ -78,9 +78,11 @@ class Study:
 def load_study(inputs: Mapping[str, Any], bins: int = 15) -> Study:
     """Load the ports model, table and split; StepError when they are not of the same rows or of the same task."""
     table, split = inputs["table"], inputs["split"]
-    model, tensors, codes = load_model(inputs["model"]), load_tensors(table), split.codes()
-    if tensors.label is None:
-        raise StepError("the table has no label; only labelled rows can be evaluated", where="table")
+    try:
+        tensors = load_tensors(table)
+    except ValueError as error:
+        raise StepError(str(error), hint="bind input 'table' to the output of a prepare stage") from error
+    model, codes = load_model(inputs["model"]), split.codes()
     if len(codes) != len(tensors.label):
         raise StepError(
             f"the split has {len(codes)} rows and the table has {len(tensors.label)}",

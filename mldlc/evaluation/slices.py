@@ -47,16 +47,21 @@ def slice_table(
     the worst come first.
     """
     metric = task.metric(cfg.metric, "slices.metric") if isinstance(cfg, AutoSlices) else task.primary
+    rows = np.unique(np.concatenate([parts[part].rows for part in cfg.parts]))
+    places = {part: np.searchsorted(rows, parts[part].rows) for part in cfg.parts}
     found: Rows = []
-    for one in _cuts(cfg, raw):
+    for one in _cuts(cfg, raw, rows):
         for part in cfg.parts:
-            found += _slices_of(task, one, part, parts[part], overall[part], cfg.min_rows)
+            codes = one.codes[places[part]]
+            found += _slices_of(task, one, codes, part, parts[part], overall[part], cfg.min_rows)
     return found if isinstance(cfg, ColumnSlices) else _worst(task, found, metric, cfg.worst)
 
 
-def _slices_of(task: Task, one: Cut, part: str, sample: Sample, overall: Values, min_rows: int) -> Rows:
+def _slices_of(
+    task: Task, one: Cut, codes: np.ndarray, part: str, sample: Sample, overall: Values, min_rows: int
+) -> Rows:
     found: Rows = []
-    for code, index in grouped(one.codes[sample.rows], len(one.values)):
+    for code, index in grouped(codes, len(one.values)):
         if len(index) < min_rows:
             continue
         metrics = task.measure(sample.take(index))
@@ -98,7 +103,8 @@ def _worst(task: Task, rows: Rows, metric: str, count: int) -> Rows:
     return ranked[:count]
 
 
-def _cuts(cfg: AutoSlices | ColumnSlices, raw: Table) -> Iterator[Cut]:
+def _cuts(cfg: AutoSlices | ColumnSlices, raw: Table, rows: np.ndarray) -> Iterator[Cut]:
+    """The cuts of the config over these rows of the table only: bins and frequent values are those of the rows."""
     features = [column.name for column in raw.columns if column.role in ("feature", "group")]
     if isinstance(cfg, AutoSlices):
         wanted: list[list[str]] = [[name] for name in features]
@@ -110,7 +116,7 @@ def _cuts(cfg: AutoSlices | ColumnSlices, raw: Table) -> Iterator[Cut]:
     for names in wanted:
         for name in names:
             if name not in singles:
-                singles[name] = cut(raw.scan().select(name).collect()[name], cfg.bins, cfg.max_values)
+                singles[name] = cut(raw.scan().select(name).collect()[name].gather(rows), cfg.bins, cfg.max_values)
         yield singles[names[0]] if len(names) == 1 else crossed([singles[name] for name in names], cfg.max_values)
 
 

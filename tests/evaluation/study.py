@@ -16,6 +16,7 @@ from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.model import write_model
 from mldlc.artifacts.split import write_split
 from mldlc.artifacts.table import write_table
+from mldlc.artifacts.tensors import tensor_frame, write_tensors
 from mldlc.training.models.linear import TabularLinear
 from tests.step_harness import artifact
 
@@ -92,7 +93,6 @@ def world(folder: Path, kind: str, rows: int = 3000, partitions: int = 2, weight
 def _info(kind: str, classes: list[str]) -> dict[str, Any]:
     values = [["a", "b", "c"], ["p", "q", "r", "s"]]
     return {
-        "layout": "tensor",
         "numeric": ["x0", "x1", "x2"],
         "categorical": [{"name": f"c{i}", "cardinality": len(v), "values": v} for i, v in enumerate(values)],
         "label": {"name": "y", "kind": "value" if kind == "regression" else "class", "classes": classes},
@@ -106,10 +106,8 @@ def _tables(folder: Path, pieces: list[np.ndarray], numeric: np.ndarray, categor
 
     def prepared():
         for number, rows in enumerate(pieces):
-            columns = {"numeric": numeric[rows], "categorical": categorical[rows], "label": label[rows]}
-            if weight is not None:
-                columns["weight"] = weight[rows].astype(np.float32)
-            yield f"p{number}", pl.DataFrame(columns)
+            weights = None if weight is None else weight[rows]
+            yield f"p{number}", tensor_frame(numeric[rows], categorical[rows], label[rows], weights)
 
     def raw():
         for number, rows in enumerate(pieces):
@@ -126,7 +124,7 @@ def _tables(folder: Path, pieces: list[np.ndarray], numeric: np.ndarray, categor
                 ),
             )
 
-    write_table(_made(folder / "table"), prepared(), roles={"label": "label", "weight": "weight"}, info=info)
+    write_tensors(_made(folder / "table"), prepared(), info)
     write_table(_made(folder / "raw"), raw(), roles={"y": "label"})
 
 

@@ -43,7 +43,7 @@ def auroc(true: np.ndarray, false: np.ndarray) -> float | None:
     if not len(true) or true[-1] <= 0 or false[-1] <= 0:
         return None
     height = true - np.diff(true, prepend=0.0) / 2
-    return float(np.dot(np.diff(false, prepend=0.0), height) / (true[-1] * false[-1]))
+    return float((np.diff(false, prepend=0.0) * height).sum() / (true[-1] * false[-1]))
 
 
 def average_precision(true: np.ndarray, false: np.ndarray) -> float | None:
@@ -52,7 +52,7 @@ def average_precision(true: np.ndarray, false: np.ndarray) -> float | None:
         return None
     called = true + false
     precision = np.divide(true, called, out=np.zeros_like(true), where=called > 0)
-    return float(np.dot(np.diff(true, prepend=0.0), precision) / true[-1])
+    return float((np.diff(true, prepend=0.0) * precision).sum() / true[-1])
 
 
 def called_positive(probability: np.ndarray, threshold: float) -> int:
@@ -120,4 +120,4 @@ def best_threshold(label: np.ndarray, probability: np.ndarray, weight: np.ndarra
 
 
 def _total(values: np.ndarray, weight: np.ndarray | None) -> float:
-    return float(values.sum() if weight is None else np.dot(values, weight))
+    return float(values.sum() if weight is None else (values * weight).sum())

@@ -28,7 +28,7 @@ def measure(label: np.ndarray, probability: np.ndarray, weight: np.ndarray | Non
         "accuracy": ratio(float(hits.sum()), total),
         "macro_f1": float(f1.mean()) if len(f1) else None,
         "auroc": auroc_ovr(label, probability, weight),
-        "log_loss": ratio(-float(given.sum() if weight is None else np.dot(given, weight)), total),
+        "log_loss": ratio(-float(given.sum() if weight is None else (given * weight).sum()), total),
     }
 
 

@@ -41,7 +41,7 @@ def measure(label: np.ndarray, value: np.ndarray, weight: np.ndarray | None) -> 
 
 
 def _mean(values: np.ndarray, weight: np.ndarray | None) -> float:
-    return float(values.mean() if weight is None else np.dot(values, weight) / weight.sum())
+    return float(values.mean() if weight is None else (values * weight).sum() / weight.sum())
 
 
 def _median(values: np.ndarray, weight: np.ndarray | None) -> float:
