@@ -98,9 +98,7 @@ def move_into(source: StrPath, target: Path) -> bool:
     """Rename into a fan-out folder, made if absent; whether it was made (its parent then needs an fsync too)."""
     try:
         os.rename(source, target)
-    except FileNotFoundError:
-        if target.parent.exists():
-            raise
+    except FileNotFoundError:  # or another thread made the folder just now: try again in any case
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(source, target)
         return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -60,7 +59,7 @@ def try_lock(folder: Path, owner: Mapping[str, Any]) -> HeartbeatLock | None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / temporary_name("new")
-    fresh.write_bytes(canonical({"owner": dict(owner), "host": socket.gethostname(), **_process(os.getpid())}))
+    fresh.write_bytes(canonical({"owner": dict(owner), "host": os.uname().nodename, **_process(os.getpid())}))
     try:
         dead = _highest(folder)
         seen = _identity(dead)
@@ -108,7 +107,7 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 def _alive(path: Path, now: float) -> bool:
     """`now` is the mtime of a file just written, so that clocks of client and file server need not agree."""
     content = _content(path)
-    if content.get("host") == socket.gethostname() and "pid" in content:
+    if content.get("host") == os.uname().nodename and "pid" in content:
         return _process(int(content["pid"])).get("start") == content.get("start")
     return now - path.stat().st_mtime < STALE
 

@@ -136,7 +136,8 @@ def _refusal(error: OSError, store: Store) -> Exception:
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return _read_only(Path(error.filename) if error.filename else store.root)
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-        file = next((p for p in (store.root, *store.root.parents) if p.exists() and not p.is_dir()), store.root)
+        places = (*reversed(store.root.parents), store.root, *(store.root / name for name in FOLDERS))
+        file = next((path for path in places if path.exists() and not path.is_dir()), store.root)
         return fail(
             "outputs_in_the_way",
             f"{file} is a file, where the outputs need a folder",

@@ -1,0 +1,61 @@
+"""kill -9 at random moments of storing and recording: nothing half is ever visible, nothing blocks the next one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+
+from mldlc.store.gc import collect_garbage
+from mldlc.store.layout import Store, open_store
+from mldlc.store.leases import acquire
+from mldlc.store.records import iter_records, reusable, write_records
+from mldlc.store.verify import verify
+from tests.store.making import age, commit, key_of
+
+FORK = multiprocessing.get_context("fork")
+
+
+def _produce(outputs: str, seed: int) -> None:
+    """Store and record without end: single records and groups, new objects and ones that are already there."""
+    store = open_store(outputs)  # type: ignore[arg-type]
+    chance = random.Random(seed)
+    while True:
+        name = f"{seed}-{chance.randrange(1 << 30)}"
+        files = {f"d{n % 3}/f{n}": bytes([chance.randrange(4)]) * chance.randrange(60_000) for n in range(6)}
+        with acquire(store, key_of("the one key all want"), {"pid": os.getpid()}, poll=0.001):
+            record = commit(store, name, files)
+        write_records(store, [replace(record, key=key_of(f"{name}-{n}")) for n in range(8)])
+
+
+def test_kill_at_forty_random_moments(tmp_path) -> None:
+    chance = random.Random(11)
+    outputs = tmp_path / "outputs"
+    recorded = []
+    for seed in range(40):
+        child = FORK.Process(target=_produce, args=(outputs, seed))
+        child.start()
+        time.sleep(0.004 + chance.random() * 0.06)
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL, "it died of something else"
+        store = open_store(outputs)
+        records = list(iter_records(store))
+        recorded.append(len(records))
+        assert all(reusable(store, record) for record in records), "a record without its outputs"
+    assert recorded == sorted(recorded), "a record was lost"
+    assert len(set(recorded)) > 20, "the kills came too early to prove anything"
+    assert verify(store) == []
+    assert not list(store.records.rglob("*.corrupt"))
+    _nothing_is_left_behind(store, recorded[-1])
+
+
+def _nothing_is_left_behind(store: Store, count: int) -> None:
+    age(store.root, 1e7)
+    collect_garbage(store)
+    assert not list(store.work.iterdir()) and not list(store.leases.iterdir())
+    assert len(list(iter_records(store))) == count
+    assert verify(store) == []
