@@ -33,7 +33,7 @@ class BatchLoader:
         self.tensors, self.rows, self.batch_size = tuple(tensors), rows, batch_size
         self.shuffle, self.drop_last, self.seed, self.collate = shuffle, drop_last, seed, collate
         self.epoch = self.position = 0
-        self._restored = False
+        self._served = False
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -41,9 +41,10 @@ class BatchLoader:
         return full + (1 if rest and not self.drop_last else 0)
 
     def __iter__(self) -> Iterator[Any]:
-        if not self._restored and self.position:
+        # Lightning also calls iter() only to look whether it works: an iterator that served nothing ends no epoch
+        if self._served or self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
-        self._restored = False
+        self._served = False
         return self._batches(self.order(self.epoch))
 
     def order(self, epoch: int) -> Tensor:
@@ -59,6 +60,7 @@ class BatchLoader:
             start = self.position * size
             index = order[start : start + size]
             self.position += 1
+            self._served = True
             yield self.collate(tuple(tensor.index_select(0, index) for tensor in self.tensors))
 
     def state_dict(self) -> dict[str, int]:
@@ -67,4 +69,4 @@ class BatchLoader:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue there: the next `iter()` gives the rest of that epoch."""
-        self.epoch, self.position, self._restored = state["epoch"], state["position"], True
+        self.epoch, self.position, self._served = state["epoch"], state["position"], False

@@ -37,10 +37,15 @@ def _child(config: dict[str, Any], inputs: dict[str, str], folder: str, cancel: 
         sys.exit(7)
 
 
+# a server that has imported everything and started no thread: its children begin at once and can be killed
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["mldlc.training.train", "tests.training.test_resume"])
+
+
 def _run(config: dict[str, Any], inputs: dict[str, str], folder: Path, cancel: bool = False) -> int | None:
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(config, inputs, str(folder), cancel))
+    process = FORKS.Process(target=_child, args=(config, inputs, str(folder), cancel))
     process.start()
-    process.join()
+    process.join(60)
     return process.exitcode
 
 
