@@ -54,9 +54,7 @@ def _by_quantile(series: pl.Series, bins: int) -> Cut:
     """One code per half-open quantile interval [low, high), the last one closed; one more for null and NaN."""
     numbers = series.to_physical().cast(pl.Float64).to_numpy()
     known = np.isfinite(numbers)
-    edges = np.unique(np.quantile(numbers[known], np.linspace(0, 1, bins + 1), method="lower"))
-    if len(edges) < 2:
-        edges = np.append(edges, edges[-1])
+    edges = _edges(numbers[known], bins)
     codes = np.searchsorted(edges[1:-1], numbers, side="right").astype(np.int32)
     shown = _edge_names(edges, series.dtype)
     names = [f"[{low}, {high})" for low, high in pairwise(shown[:-1])]
@@ -67,10 +65,24 @@ def _by_quantile(series: pl.Series, bins: int) -> Cut:
     return Cut(series.name, codes, tuple(names))
 
 
+def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
+    """Quantiles; a value that fills several of them (the zeros of a sparse column) gets an interval of its own."""
+    quantiles = np.quantile(numbers, np.linspace(0, 1, bins + 1), method="lower")
+    edges, counts = np.unique(quantiles, return_counts=True)
+    heavy = edges[counts > 1]
+    if not len(heavy):
+        return edges
+    rest = numbers[~np.isin(numbers, heavy)]
+    above = [rest[rest > value].min() for value in heavy if (rest > value).any()]
+    thin = np.quantile(rest, np.linspace(0, 1, bins + 1), method="lower")[1:-1] if len(rest) else rest
+    return np.unique(np.concatenate([edges, above, thin]))
+
+
 def _edge_names(edges: np.ndarray, dtype: pl.DataType) -> list[str]:
     if dtype.is_temporal():
         return [str(value) for value in pl.Series(edges.astype(np.int64)).cast(dtype)]
-    return [f"{edge:.6g}" for edge in edges]
+    short = [f"{edge:.6g}" for edge in edges]
+    return short if len(set(short)) == len(short) else [repr(float(edge)) for edge in edges]
 
 
 def crossed(cuts: Sequence[Cut], max_values: int) -> Cut:

@@ -39,6 +39,7 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
     report = _report(study.task, settings, parts, metrics, extras)
     if study.tensors.weight is not None and extras:
         ctx.log.warning("torchmetrics takes no row weights: %s count every row alike", ", ".join(extras))
+        report["unweighted"] = sorted(extras)
     if not isinstance(cfg.slices, Nothing):
         report["slices"] = slice_table(study.task, cfg.slices, raw, parts, metrics)
     ctx.progress(2, 3, "measured")

@@ -77,6 +77,15 @@ def test_every_slice_of_every_column_equals_sklearn(adult):
     assert checked > 20
 
 
+def test_the_zeros_of_a_sparse_column_are_a_slice_of_their_own(adult):
+    gain = adult[0]["gain"]
+    one = cut(gain, bins=5, max_values=10)
+    assert one.values[0].startswith("[0, ")
+    assert (one.codes == 0).sum() == (gain == 0).sum()
+    counts = np.bincount(one.codes)
+    assert len(counts) >= 4 and counts.min() > 20
+
+
 def test_confusion_and_calibration_count_every_row(adult):
     _, label, probability = adult
     task = Task("binary", ("<=50K", ">50K"))
