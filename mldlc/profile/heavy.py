@@ -10,7 +10,8 @@ import polars as pl
 BUCKET_BITS = 16
 FEW_BUCKETS = 4096  # fewer occupied buckets: count every value
 HEAVY_BUCKETS = 1024  # otherwise rows of this many buckets are counted
-KEEP = 4096  # values held while batches are merged
+KEEP = 1 << 16  # values held while batches are merged
+COUNT_ALL = 1 << 17  # so few rows are counted value by value
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing (Knuth, TAOCP 3, 6.4)
 
 
@@ -57,6 +58,8 @@ def of_counts(values: pl.Series, counts: np.ndarray) -> Items:
 
 def of_series(values: pl.Series) -> Items:
     """Heavy values of a series without nulls (integers or strings)."""
+    if len(values) <= COUNT_ALL:
+        return limited(_counted(values), 0, True, KEEP)
     buckets = _buckets(values)
     counts = np.bincount(buckets, minlength=1 << BUCKET_BITS)
     if np.count_nonzero(counts) < FEW_BUCKETS:

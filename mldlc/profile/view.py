@@ -65,7 +65,7 @@ def column_view(state: ColumnState, settings: Settings) -> ColumnProfileView:
     if state.family not in ("tensor", "object"):
         metrics["cardinality"] = CardinalityMetric(HllComponent(hll_of(state, settings.hll_lg_k)))
         metrics["distribution"] = _distribution(state, settings)
-    if state.family == "integer":
+    if state.family in ("integer", "boolean"):  # of booleans it stays empty, as stock whylogs leaves it
         metrics["ints"] = _ints(state)
     if state.items is not None:
         metrics["frequent_items"] = _frequent_items(state, settings)
