@@ -9,7 +9,10 @@ THIN = "\u2009"
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """A number with `digits` significant digits ("0.9132", "32,561", "1.2e-07"); an en dash for None or NaN."""
+    """A number with `digits` significant digits ("38.58", "32,561", "1.2e-07"); an en dash for None or NaN.
+
+    From 0.001 to 1 it has `digits` decimals, so that scores in a column line up.
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):
@@ -22,11 +25,11 @@ def number(value: Any, digits: int = 4) -> str:
     if size >= 1e9 or size < 1e-4:
         text = f"{value:.{max(digits - 2, 1)}e}"
     else:
-        decimals = max(0, digits - 1 - math.floor(math.log10(size)))
+        decimals = digits if 1e-3 <= size < 1 else max(0, digits - 1 - math.floor(math.log10(size)))
         text = f"{value:,.{decimals}f}"
         if size >= 1:
             text = text.rstrip("0").rstrip(".") if "." in text else text
-    return text.replace("-", "−", 1) if text.startswith("-") else text
+    return text.replace("-", "−")
 
 
 def percent(share: Any) -> str:
@@ -41,8 +44,18 @@ def percent(share: Any) -> str:
     return f"{value:.1f}{THIN}%"
 
 
-def signed(value: Any, digits: int = 3) -> str:
-    """A difference with its sign: "+0.012", "−0.3"."""
+def setting(value: Any) -> str:
+    """A value of a config as it would be written: "0.1", "3e-04", "none" for an empty list, text as it is."""
+    if isinstance(value, list | tuple):
+        return ", ".join(setting(item) for item in value) or "none"
+    if value is None or isinstance(value, bool | str):
+        return "none" if value is None else number(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def signed(value: Any, digits: int = 4) -> str:
+    """A difference with its sign: "+0.0120", "−12.5"."""
     text = number(value, digits)
     return text if not isinstance(value, int | float) or value <= 0 or text == "–" else f"+{text}"
 

@@ -13,8 +13,15 @@ from sklearn.calibration import calibration_curve
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import (
-    accuracy_score, average_precision_score, brier_score_loss, confusion_matrix, f1_score, log_loss,
-    precision_recall_curve, roc_auc_score, roc_curve,
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
 )  # fmt: skip
 from sklearn.preprocessing import StandardScaler
 
@@ -151,8 +158,16 @@ def metrics(frame: pl.DataFrame, fitted: Fitted) -> dict[str, Any]:
             slices.append({"part": "test", "slice": f"{column}={value}", "column": column, "value": value,
                            "rows": len(index), "metrics": found, "delta": delta})  # fmt: skip
     share = fitted.label[rows["train"]].mean()
-    base = {p: {"accuracy": float(1 - fitted.label[i].mean()), "auroc": 0.5, "f1": 0.0,
-                "log_loss": float(log_loss(fitted.label[i], np.full(len(i), share)))} for p, i in rows.items()}  # fmt: skip
+    base = {
+        p: {
+            "accuracy": float(1 - fitted.label[i].mean()),
+            "auroc": 0.5,
+            "average_precision": float(fitted.label[i].mean()),
+            "f1": 0.0,
+            "log_loss": float(log_loss(fitted.label[i], np.full(len(i), share))),
+        }
+        for p, i in rows.items()
+    }
     return {
         "format": "mldlc.metrics/1", "task": "binary", "classes": ["<=50K", ">50K"], "better": BETTER,
         "primary": "auroc", "threshold": {"value": 0.5, "rule": "fixed"},
@@ -203,7 +218,8 @@ CONFIG: dict[str, dict[str, Any]] = {
     "collect": {"source": {"kind": "csv", "path": "adult.data", "separator": ",", "null_values": ["?"]}},
     "split": {"split": {"kind": "stratified", "seed": 0, "parts": {"train": 0.6, "val": 0.2, "test": 0.2}}},
     "prepare": {"prepare": {"numeric": {"impute": "median", "scale": "standard"}, "categorical": {"rare": 20}}},
-    "train": {"model": {"kind": "mlp", "layers": [256, 128], "dropout": 0.1}, "optimizer": {"kind": "adamw", "lr": 0.002},
+    "train": {"model": {"kind": "mlp", "layers": [256, 128], "dropout": 0.1},
+              "optimizer": {"kind": "adamw", "lr": 0.002},
               "trainer": {"max_epochs": 30, "precision": "32-true"}},
     "evaluate": {"evaluate": {"threshold": 0.5, "calibration_bins": 15}, "slices": {"kind": "auto", "worst": 20}},
 }  # fmt: skip

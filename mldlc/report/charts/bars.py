@@ -79,7 +79,7 @@ def outline(item: Histogram, right: Linear, left: Linear) -> str:
 
 def horizontal(title: str, x_label: str, rows: Sequence[tuple[str, float, str]]) -> Markup:
     """Bars from zero, one a row (name, value, tooltip), in the order given; 400 pixels wide."""
-    name_width, line = 132, 22
+    name_width, line = 150, 22
     height = TOP - 8 + line * len(rows) + BOTTOM
     low, high = extent([0.0, *(value for _, value, _ in rows)])
     right = Linear(low, high, name_width, WIDTH - 52)
@@ -93,7 +93,7 @@ def horizontal(title: str, x_label: str, rows: Sequence[tuple[str, float, str]])
         top = TOP - 8.0 + line * i
         start, end = sorted((right(0.0), right(value)))
         parts.append(
-            el("text", tip(name), cut(name, 20), x=name_width - 6.0, y=top + 15, class_="tick", text_anchor="end")
+            el("text", tip(name), cut(name, 24), x=name_width - 6.0, y=top + 15, class_="tick", text_anchor="end")
         )
         parts.append(el("rect", tip(note), x=start, y=top + 4, width=max(end - start, 1.0), height=line - 8.0, rx=1.5,
                         class_=f"fill s{0 if value >= 0 else 1}"))  # fmt: skip
@@ -115,7 +115,7 @@ def shares(label: str, rows: Sequence[tuple[str, float, Sequence[tuple[str, int,
         y = float(line * i)
         note = f"{value}: {percent(share)}" + "".join(f"; {name} {percent(s)}" for name, _, s in marks)
         bar = el("rect", x=0.0, y=y + 1, width=max(right(share), 1.0), height=line - 2.0, rx=1.5, class_="fill s9")
-        ticks_ = [el("path", d=path_of([(right(s), y + 1), (right(s), y + line - 1)]), class_=f"line thin s{c}")
+        ticks_ = [el("path", d=path_of([(right(s), y + line - 5), (right(s), y + line)]), class_=f"line thin s{c}")
                   for _, c, s in marks]  # fmt: skip
         text = el("text", cut(value, 20), x=4.0, y=y + 11, class_="tick strong")
         side = el("text", percent(share), x=float(SPARK_WIDTH), y=y + 11, class_="tick", text_anchor="end")

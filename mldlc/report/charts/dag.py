@@ -1,4 +1,4 @@
-"""The plan as a picture: one box a step, top down in layers, one arrow for each pair of steps that exchange artifacts."""
+"""The plan as a picture: one box a step, top down in layers, one arrow for each pair of steps that exchange data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from markupsafe import Markup
 from mldlc.report.charts.layers import Layout, layout
 from mldlc.report.charts.svg import coordinate, cut, el, svg, tip
 
-BOX_WIDTH, BOX_HEIGHT = 132.0, 44.0
-COLUMN, ROW = 152.0, 84.0
+BOX_WIDTH, BOX_HEIGHT = 122.0, 44.0
+COLUMN, ROW = 134.0, 84.0
 MARGIN = 10.0
 
 
@@ -67,7 +67,7 @@ def _box(found: Layout, node: Node) -> Markup:
     return el(
         "g", tip(node.tooltip or node.title),
         el("rect", x=x, y=y, width=BOX_WIDTH, height=BOX_HEIGHT, rx=7.0),
-        el("text", cut(node.title, 18), x=middle, y=y + 19, class_="node", text_anchor="middle"),
+        el("text", cut(node.title, 15), x=middle, y=y + 19, class_="node", text_anchor="middle"),
         el("text", cut(node.subtitle, 22), x=middle, y=y + 34, class_="tick", text_anchor="middle"),
         class_=f"step {node.room}".strip(), data_step=node.id, tabindex="0",
     )  # fmt: skip

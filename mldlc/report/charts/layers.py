@@ -1,4 +1,4 @@
-"""Layered layout of a DAG: layers by longest path, crossings reduced by barycentres; long edges of a node share a trunk.
+"""Layered layout of a DAG: layers by longest path, few crossings by barycentres; long edges of a node share a trunk.
 
 The steps are those of Sugiyama, Tagawa and Toda (1981), in their simplest form; every choice is deterministic.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 SWEEPS = 8
 BEND = 0.22
@@ -39,7 +40,7 @@ def layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> Layout:
         rows[level[node]].append(node)
     up: dict[str, list[str]] = {}
     down: dict[str, list[str]] = {}
-    for here, there in dict.fromkeys(pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)):
+    for here, there in dict.fromkeys(pair for chain in chains.values() for pair in pairwise(chain)):
         down.setdefault(here, []).append(there)
         up.setdefault(there, []).append(here)
     for i, bend in dict.fromkeys(
@@ -59,7 +60,7 @@ def layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> Layout:
 def crossings(rows: Sequence[Sequence[str]], down: Mapping[str, Sequence[str]]) -> int:
     """How many pairs of edges between neighbouring layers cross."""
     count = 0
-    for above, below in zip(rows, rows[1:], strict=False):
+    for above, below in pairwise(rows):
         place = {node: i for i, node in enumerate(below)}
         pairs = [(i, place[end]) for i, node in enumerate(above) for end in down.get(node, ()) if end in place]
         count += sum(1 for i, (a, b) in enumerate(pairs) for c, d in pairs[i + 1 :] if (a - c) * (b - d) < 0)
@@ -84,17 +85,18 @@ def _ordered(
         for i in range(1, len(rows)) if forward else range(len(rows) - 2, -1, -1):
             fixed = rows[i - 1] if forward else rows[i + 1]
             place = {node: j for j, node in enumerate(fixed)}
-            here = {node: j for j, node in enumerate(rows[i])}
-
-            def centre(node: str, place: dict[str, int] = place, here: dict[str, int] = here) -> float:
-                found = [place[n] for n in near.get(node, ()) if n in place]
-                return sum(found) / len(found) if found else here[node]
-
-            rows[i] = sorted(rows[i], key=centre)
+            centres = {node: _centre(near.get(node, ()), place, float(j)) for j, node in enumerate(rows[i])}
+            rows[i] = sorted(rows[i], key=centres.__getitem__)
         count = crossings(rows, down)
         if count < least:
             best, least = [list(row) for row in rows], count
     return best
+
+
+def _centre(neighbours: Sequence[str], place: Mapping[str, int], otherwise: float) -> float:
+    """The mean place of the neighbours in the fixed layer; `otherwise` without one."""
+    found = [place[n] for n in neighbours if n in place]
+    return sum(found) / len(found) if found else otherwise
 
 
 def _columns(
@@ -123,7 +125,7 @@ def _spread(wanted: Sequence[float], row: Sequence[str], real: set[str]) -> list
     With the room taken off, the columns must only not decrease, which is isotonic regression.
     """
     room = [0.0]
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in pairwise(row):
         room.append(room[-1] + sum(0.5 if node in real else BEND / 2 + 0.06 for node in (left, right)))
     pools: list[tuple[float, int]] = []
     for value, taken in zip(wanted, room, strict=True):

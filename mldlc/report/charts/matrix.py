@@ -38,7 +38,7 @@ def confusion(title: str, labels: Sequence[str], matrix: Sequence[Sequence[float
                       class_=f"fill s{0 if i == j else 1}", fill_opacity=round(0.08 + 0.8 * share, 3))  # fmt: skip
             drawn = [tip(note), rect]
             if size <= 8:
-                strong = "on" if share > 0.6 else ""
+                strong = "on" if share > 0.75 else ""
                 middle = x + cell_width / 2
                 drawn.append(el("text", number(count), x=middle, y=y + cell / 2, class_=f"cell {strong}".strip(),
                                 text_anchor="middle"))  # fmt: skip

@@ -40,15 +40,16 @@ def extent(values: Iterable[float], pad: float = 0.0) -> tuple[float, float]:
     if not finite:
         return 0.0, 1.0
     low, high = min(finite), max(finite)
-    margin = (high - low) * pad or (abs(low) * 0.05 or 1.0 if high == low else 0.0)
+    margin = (high - low) * pad or ((abs(low) or 1.0) if high == low else 0.0)
     return low - margin, high + margin
 
 
 def tick_text(value: float) -> str:
-    """A tick's label: "0.5", "20k", "1.5M", "1e-5"."""
+    """A tick's label: "0.5", "20k", "1.5M", "1e−5"."""
     size = abs(value)
     if size and (size < 1e-3 or size >= 1e12):
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−", 1 if value < 0 else 0)
+        mantissa, _, power = f"{value:.3e}".partition("e")
+        return f"{float(mantissa):g}e{int(power)}".replace("-", "−")
     for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if size >= 10 * factor or (size >= factor and factor > 1e3):
             return f"{value / factor:g}{unit}".replace("-", "−")

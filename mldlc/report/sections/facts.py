@@ -1,4 +1,4 @@
-"""Facts of any shape: expectations, decisions, studies and the model card, shown as trees with a chart where one fits."""
+"""Facts of any shape (expectations, decisions, studies) as blocks for the page, with a chart where one fits."""
 
 from __future__ import annotations
 
@@ -94,6 +94,8 @@ def bars(found: list[dict[str, Any]], title: str) -> Markup | None:
         known.sort(key=lambda item: -abs(item[1]))
     rows = [(n, v, f"{n}: {words(value)} {number(v)}") for n, v in known[:BARS]]
     label = f"{words(value)} by {words(name)}"
+    if value == "mean" and title:
+        title, label = "", f"{title} by {words(name)}"
     return horizontal(
         f"{title[:1].upper()}{title[1:]}: {label}" if title else label[:1].upper() + label[1:], words(value), rows
     )

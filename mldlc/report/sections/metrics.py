@@ -51,13 +51,20 @@ def headline(document: Mapping[str, Any]) -> dict[str, Any] | None:
         base, higher = baseline_value(document, part, metric), higher_is_better(document, metric)
         gain = values[metric] - base if is_number(base) else None
         good = None if gain is None or higher is None or gain == 0 else (gain > 0) == higher
-        cards.append({"name": words(metric), "value": number(values[metric]), "good": good,
-                      "baseline": None if base is None else number(base), "gain": None if gain is None else signed(gain)})  # fmt: skip
+        cards.append(
+            {
+                "name": words(metric),
+                "value": number(values[metric]),
+                "good": good,
+                "baseline": None if base is None else number(base),
+                "gain": None if gain is None else signed(gain),
+            }
+        )
     return {"part": part, "cards": cards, "baseline": str(section(document, "baseline").get("kind") or "baseline")}
 
 
 def metrics(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """{parts, rows, baseline, charts, interval}: a row is a metric with its direction, its value per part, the baseline's."""
+    """{part, parts, rows, baseline, charts, ...}: a row is a metric, its direction, value per part and baseline."""
     parts = section(document, "parts")
     if not parts:
         return None
@@ -153,6 +160,7 @@ def _residuals(curves: Mapping[str, Any], part: str) -> list[Markup | None]:
                                 [Line(part, points, part_color(part), notes)], diagonal=True))  # fmt: skip
     quantiles = [(float(a), float(b)) for a, b in found.get("qq") or []]
     if quantiles:
-        drawn.append(line_chart(f"Residuals against the normal ({part})", Axis("normal quantile"),
-                                Axis("standardised residual"), [Line(part, quantiles, part_color(part))], diagonal=True))  # fmt: skip
+        line = Line(part, quantiles, part_color(part))
+        title = f"Residuals against the normal ({part})"
+        drawn.append(line_chart(title, Axis("normal quantile"), Axis("standardised residual"), [line], diagonal=True))
     return drawn

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mldlc.report.numbers import number, words
+from mldlc.report.numbers import number, setting, words
 from mldlc.report.sections.documents import document, flat, section
+
+SHOWN = 24
+"Items of a long list that are written out."
 
 
 def model(artifact: Any) -> dict[str, Any] | None:
@@ -24,7 +27,7 @@ def model(artifact: Any) -> dict[str, Any] | None:
         if isinstance(features.get(name), list | tuple):
             facts.append((f"{name} inputs", number(len(features[name]))))
     if artifact is not None:
-        facts.append(("size", f"{number(artifact.size() / 1024, 3)} KiB"))
+        facts.append(("size", _size(artifact.size())))
     return {
         "facts": facts,
         "args": [(key, _text(value)) for key, value in flat(section(card, "args"))],
@@ -34,8 +37,15 @@ def model(artifact: Any) -> dict[str, Any] | None:
     }
 
 
+def _size(count: int) -> str:
+    """Bytes in the unit that keeps the number short."""
+    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
 def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        shown = ", ".join(number(v) for v in value[:24])
-        return shown + (f", … ({len(value)} in all)" if len(value) > 24 else "") if value else "none"
-    return number(value, 6)
+    if isinstance(value, list | tuple) and len(value) > SHOWN:
+        return f"{setting(value[:SHOWN])}, … ({len(value)} in all)"
+    return setting(value)

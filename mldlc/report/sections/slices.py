@@ -27,13 +27,22 @@ def slices(document: Mapping[str, Any]) -> dict[str, Any] | None:
         delta = section(row, "delta").get(metric)
         worse = None if not is_number(delta) else (-delta if higher else delta)
         name = row.get("slice") or f"{row.get('column')}={row.get('value')}"
-        table.append({"part": row.get("part", ""), "name": name, "rows": row.get("rows"), "delta": delta, "worse": worse,
-                      "value": section(row, "metrics").get(metric),
-                      "others": [section(row, "metrics").get(m) for m in others]})  # fmt: skip
+        measured = section(row, "metrics")
+        table.append(
+            {
+                "part": row.get("part", ""),
+                "name": name,
+                "rows": row.get("rows"),
+                "delta": delta,
+                "worse": worse,
+                "value": measured.get(metric),
+                "others": [measured.get(m) for m in others],
+            }
+        )
     table.sort(key=lambda r: (r["worse"] is None, -(r["worse"] or 0.0)))
     longest = max((abs(r["worse"]) for r in table if r["worse"] is not None), default=0.0) or 1.0
     for r in table:
-        r["bar"] = None if r["worse"] is None else round(50 * abs(r["worse"]) / longest, 2)
+        r["bar"] = None if r["worse"] is None else round(46 * abs(r["worse"]) / longest, 2)
     return {
         "metric": words(metric),
         "higher": higher,

@@ -36,12 +36,25 @@
     });
   });
 
+  // Long tables show their first rows until one asks for all, or searches.
+  all("table[data-fold]").forEach(function (table) { table.classList.add("folded"); });
+  all("button.unfold").forEach(function (button) {
+    var table = document.getElementById(button.dataset.table);
+    if (!table.classList.contains("folded")) { button.remove(); return; }
+    var text = button.textContent;
+    button.addEventListener("click", function () {
+      button.textContent = table.classList.toggle("folded") ? text : "show the first 15";
+    });
+  });
+
   // Search fields: rows of a table, or the lines of every config group.
   function matches(text, wanted) { return text.toLowerCase().indexOf(wanted) >= 0; }
   all("input.filter").forEach(function (input) {
     input.addEventListener("input", function () {
       var wanted = input.value.trim().toLowerCase();
       if (input.dataset.rows) {
+        var table = document.getElementById(input.dataset.rows).parentNode;
+        table.classList.toggle("folded", wanted === "" && table.hasAttribute("data-fold"));
         all("tr", document.getElementById(input.dataset.rows)).forEach(function (row) {
           row.style.display = matches((row.querySelector(".name") || row).textContent, wanted) ? "" : "none";
         });
@@ -98,6 +111,7 @@
       edge.classList.toggle("chosen", edge.dataset.from === id || edge.dataset.to === id);
     });
   }
+  if (panels.length) { choose(panels[panels.length - 1].dataset.facts); }
   steps.forEach(function (step) {
     ["mouseenter", "focus", "click"].forEach(function (name) {
       step.addEventListener(name, function () { choose(step.dataset.step); });

@@ -1,0 +1,95 @@
+"""One rendered page of real Adult artifacts, shared by the page's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mldlc.artifacts.handle import Artifact
+from mldlc.report.spec import REPORT
+from tests.report import artifacts
+from tests.shared_data import shared
+from tests.step_harness import StepRun, run_step
+
+PROJECT = {"name": "adult", "title": "Adult census income", "problem": "Who earns more than $50,000 a year?"}
+Inputs = dict[str, Artifact]
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """An artifact for every port of the report."""
+    root = tmp_path_factory.mktemp("artifacts")
+    frame = artifacts.adult(shared("adult.data"))
+    fitted = artifacts.Fitted(frame)
+    best = min(fitted.epochs, key=lambda row: row["val_loss"])["epoch"]
+    documents: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "profile": ("Profile", "summary.json", artifacts.profile(frame)),
+        "metrics": ("Metrics", "metrics.json", artifacts.metrics(frame, fitted)),
+        "history": (
+            "Metrics", "history.json",
+            {"format": "mldlc.history/1", "epochs": fitted.epochs, "best_epoch": best, "monitor": "val_loss",
+             "stopped": "early"},
+        ),
+        "model": (
+            "Model", "model.json",
+            {"format": "mldlc.model/1", "target": "sklearn.linear_model:SGDClassifier", "args": {"alpha": 1e-4},
+             "objective": {"kind": "binary", "classes": ["<=50K", ">50K"]}, "parameters": len(fitted.names) + 1},
+        ),
+        "expectations": (
+            "Expectations", "expectations.json",
+            {"rules": [{"rule": "age in 17..90", "rows": 32561, "violations": 0},
+                       {"rule": "hours_per_week <= 98", "rows": 32561, "violations": 85}]},
+        ),
+        "selection": ("Decision", "selection.json", {"kept": ["age", "sex"], "dropped": ["fnlwgt"]}),
+        "diagnose": ("Metrics", "diagnose.json", DIAGNOSIS),
+        "robustness": (
+            "Metrics", "robustness.json",
+            {"kind": "standard", "metric": "auroc", "noise": [{"sd": 0.1, "drop": 0.002}, {"sd": 1.0, "drop": 0.11}]},
+        ),
+        "xai": ("Metrics", "xai.json", artifacts.importance(fitted)),
+        "decision": ("Decision", "decision.json", {"decision": "approve", "why": "inside the bounds"}),
+    }  # fmt: skip
+    return {port: artifacts.save(root / port, *item) for port, item in documents.items()}
+
+
+DIAGNOSIS = {
+    "kind": "standard",
+    "part": "test",
+    "models": {
+        "model": {"parts": {"test": {"auroc": 0.9}}},
+        "linear": {"kind": "logistic", "parts": {"test": {"auroc": 0.88}}},
+    },
+    "bias_variance": {"metric": "auroc", "variance": 0.003, "over_linear": 0.02, "advice": ["overfits: try more data"]},
+    "sensitivity": {
+        "numeric": [{"input": "age", "sd": 13.6, "mean_absolute_change": 0.04}],
+        "categorical": [
+            {"input": "sex", "spread": 0.1, "values": [{"value": "Male", "mean_prediction": 0.3},
+                                                       {"value": "Female", "mean_prediction": 0.2}]},
+        ],
+    },
+    "residuals": {"worst": [{"row": 7, "label": ">50K", "prediction": 0.01, "loss": 4.6}], "by_decile": []},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., StepRun]:
+    """Runs the report step on some inputs: `render(inputs, lineage=..., project=...)`."""
+
+    def run(given: Inputs, *, lineage: Any = (), project: dict[str, Any] = PROJECT) -> StepRun:
+        return run_step(REPORT, {"project": project}, given, tmp_path_factory.mktemp("report"), lineage=lineage)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def full(inputs: Inputs, render: Callable[..., StepRun]) -> StepRun:
+    """The page with every input."""
+    return render(inputs, lineage=artifacts.lineage())
+
+
+def page_of(run: StepRun) -> Path:
+    """The file of a rendered page."""
+    return run.outputs["report"].file("report.html")
