@@ -11,8 +11,6 @@ from pathlib import Path
 
 from mldlc.compiler.draft import CompileRequest, Selection
 from mldlc.compiler.pipeline import compile_plan
-from mldlc.config.compose import Request
-from mldlc.config.project import find_project
 from mldlc.plan.plan import Plan
 
 CONFIG = """\
@@ -88,9 +86,8 @@ class Repository:
 
     def plan(self, *overrides: str, multirun: bool = False, **selection: object) -> Plan:
         """Compile in this process."""
-        request = Request("config", overrides, multirun, None)
         chosen = Selection(**selection)  # type: ignore[arg-type]
-        return compile_plan(CompileRequest(find_project(self.root), request, chosen))
+        return compile_plan(CompileRequest(self.root, overrides, multirun=multirun, selection=chosen))
 
     def mldlc(
         self, *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None

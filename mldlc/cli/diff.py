@@ -26,8 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the differences; exit code 0 in any case."""
-    from mldlc.config.compose import Request
-    from mldlc.config.project import find_project
+    from mldlc.compiler.draft import CompileRequest
+    from mldlc.compiler.graph_cache import root_of
     from mldlc.loop.compare import changes, side
 
     names = [item for item in args.sides if "=" not in item and not item.startswith("~")]
@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
         names = list(names[0].split("..", 1))
     if len(names) != 2:
         raise fail("bad_arguments", f"command line: diff compares two things, got {len(names)}", hint="mldlc diff A B")
-    root, outputs = find_project(Path.cwd()).root, outputs_of(args)
-    request = Request(args.config_name, overrides, args.multirun, args.config_dir)
+    root, outputs = root_of(Path.cwd()), outputs_of(args)
+    request = CompileRequest(root, overrides, args.config_name, args.multirun, args.config_dir)
     left, right = (side(name or "HEAD", outputs, root, request) for name in names)
     found = changes(left, right)
     if args.json:

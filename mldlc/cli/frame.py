@@ -53,15 +53,16 @@ def compile_from(args: argparse.Namespace) -> Any:
     """Compile what the arguments ask for; the Plan."""
     from mldlc.compiler.draft import CompileRequest, Selection
     from mldlc.compiler.pipeline import compile_plan
-    from mldlc.config.compose import Request
-    from mldlc.config.project import find_project
 
     def trace(name: str, text: str) -> None:
         print(f"-- {name}\n{text or '(nothing)'}", file=sys.stderr)
 
     ask = CompileRequest(
-        find_project(Path.cwd()),
-        Request(args.config_name, tuple(args.overrides), args.multirun, args.config_dir),
+        Path.cwd(),
+        tuple(args.overrides),
+        args.config_name,
+        args.multirun,
+        args.config_dir,
         Selection(getattr(args, "until", ""), getattr(args, "since", ""), tuple(getattr(args, "force", ()))),
     )
     return compile_plan(ask, trace if args.trace_passes else None)

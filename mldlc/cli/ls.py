@@ -62,8 +62,8 @@ def _metrics(metrics: dict[str, Any]) -> str:
 
 
 def _groups(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from mldlc.config.project import find_project
     from mldlc.config.groups import describe_groups
+    from mldlc.config.project import find_project
 
     return [
         {"group": group, "options": ", ".join(options)}

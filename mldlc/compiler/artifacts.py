@@ -100,10 +100,9 @@ def _producers(draft: Draft, node: Node, stage: str) -> list[Node]:
 
 def _declared(draft: Draft, node: Node) -> set[str]:
     """Stages that the lifecycle declares, live or not, or that the command line drops: these are no misspelt names."""
-    assert draft.composition is not None
-    config: Any = draft.composition.points[node.points[0]].config
+    config: Any = draft.points[node.points[0]].config
     stem = "~lifecycle.stages."
-    dropped = {item[len(stem) :].partition("=")[0] for item in draft.ask.request.overrides if item.startswith(stem)}
+    dropped = {item[len(stem) :].partition("=")[0] for item in draft.ask.overrides if item.startswith(stem)}
     return {*config["lifecycle"]["stages"], *dropped}
 
 
@@ -156,9 +155,8 @@ def _label(draft: Draft, source: Node, count: int, arity: str) -> str:
     """Label of an artifact on a `many` port: the point's overrides, or the stage."""
     if arity != "many":
         return ""
-    assert draft.composition is not None
-    if count > 1 or (source.scope == "point" and len(draft.composition.points) > 1):
-        return ",".join(draft.composition.points[source.points[0]].overrides) or source.stage
+    if count > 1 or (source.scope == "point" and len(draft.points) > 1):
+        return ",".join(draft.points[source.points[0]].overrides) or source.stage
     return source.stage
 
 
@@ -177,7 +175,7 @@ class _Problems:
         self.places.add((node.id, port))
         if message in self.found:
             return
-        assert self.draft.composition is not None
         key = f"lifecycle.stages.{node.stage}.inputs.{port}"
-        provenance = self.draft.composition.points[node.points[0]].provenance
-        self.found[message] = Diagnostic(code, message, where=provenance.locate(key), key=key, hint=hint)
+        self.found[message] = Diagnostic(
+            code, message, where=self.draft.locate(key, node.points[0]), key=key, hint=hint
+        )

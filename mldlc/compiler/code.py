@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import mldlc
+from mldlc.compiler.files import read_json, write_json
 from mldlc.plan.diagnostic import Location, fail
 
 OWN = "mldlc"
@@ -30,7 +28,7 @@ class CodeHasher:
     def __init__(self, roots: Iterable[Path], cache_file: Path) -> None:
         self.roots = tuple(roots)
         self.cache_file = cache_file
-        self.known: dict[str, Any] = _read_json(cache_file)
+        self.known: dict[str, Any] = read_json(cache_file)
         self.changed = False
         self.modules: dict[str, tuple[str, tuple[str, ...]] | None] = {}
 
@@ -65,17 +63,9 @@ class CodeHasher:
         return None
 
     def save(self) -> None:
-        """Write the cache if it grew; a read-only cache folder is not an error."""
-        if not self.changed:
-            return
-        try:
-            self.cache_file.parent.mkdir(parents=True, exist_ok=True)
-            handle, temp = tempfile.mkstemp(dir=self.cache_file.parent)
-            with os.fdopen(handle, "w") as out:
-                json.dump(self.known, out)
-            Path(temp).replace(self.cache_file)
-        except OSError:
-            return
+        """Write the cache if it grew."""
+        if self.changed:
+            write_json(self.cache_file, self.known)
 
     def _first_party(self, name: str) -> bool:
         parts = name.split(".")
@@ -147,11 +137,3 @@ def _normalised(tree: ast.Module) -> str:
 
 def _raw(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from mldlc.compiler.draft import Draft
-from mldlc.config.compose import compose
+from mldlc.compiler.draft import Draft, DraftPoint
+from mldlc.config.compose import Request, compose
 
 
 def run(draft: Draft) -> None:
-    """Compose all points; find the outputs root, the plan's name and the settings that the engine needs."""
-    composition = compose(draft.ask.project, draft.ask.request)
+    """Compose all points; find the outputs root and the plan's name."""
+    ask = draft.ask
+    request = Request(ask.config_name, ask.overrides, ask.multirun, ask.config_dir)
+    composition = compose(ask.project, request)
     draft.composition = composition
+    draft.points = tuple(DraftPoint(p.id, p.overrides, p.config) for p in composition.points)
+    draft.files = composition.files
+    draft.snapshot = replace(draft.snapshot, refs=composition.refs)
     config = composition.points[0].config
     draft.outputs = outputs_root(draft.root, config)
-    project = config.get("project") or {}
-    draft.name = str(project.get("name") or draft.ask.project.name) if isinstance(project, dict) else "default"
+    project = config.get("project")
+    named = project.get("name") if isinstance(project, dict) else None
+    draft.name = str(named or ask.project.name or "default")
 
 
 def outputs_root(root: Path, config: dict[str, object]) -> Path:

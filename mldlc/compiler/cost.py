@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mldlc.compiler.draft import Draft
+from mldlc.compiler.files import read_json
 from mldlc.plan.diagnostic import Diagnostic
 from mldlc.plan.step import Cost
 
@@ -15,11 +15,7 @@ HISTORY = Path("cache") / "history.json"
 
 def read_history(outputs: Path) -> dict[str, dict[str, float]]:
     """stage|kind -> {seconds, memory, bytes} of its latest execution; a cache of the records, safe to delete."""
-    try:
-        found = json.loads((outputs / HISTORY).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(outputs / HISTORY)
 
 
 def run(draft: Draft) -> None:
@@ -40,10 +36,8 @@ def run(draft: Draft) -> None:
 
 
 def _check(draft: Draft, seconds: float, memory: int, unknown: list[str]) -> None:
-    assert draft.composition is not None
     budget: dict[str, Any] = draft.settings.get("budget") or {}
     limits = {"seconds": (seconds, "s"), "memory_gb": (memory / 2**30, "GB")}
-    provenance = draft.composition.points[0].provenance
     for name, (predicted, unit) in limits.items():
         limit = budget.get(name)
         if limit is None:
@@ -54,7 +48,7 @@ def _check(draft: Draft, seconds: float, memory: int, unknown: list[str]) -> Non
                 Diagnostic(
                     "over_budget",
                     f"predicted {predicted:.3g} {unit} is over the budget of {limit:g} {unit}",
-                    where=provenance.locate(key),
+                    where=draft.locate(key),
                     key=key,
                     found=f"{predicted:.3g}",
                     hint="reduce the work or raise the budget",
@@ -67,7 +61,7 @@ def _check(draft: Draft, seconds: float, memory: int, unknown: list[str]) -> Non
                     "unknown_cost",
                     f"{name} of {stages} is not known before a first run; the budget cannot be checked",
                     severity="warning",
-                    where=provenance.locate(key),
+                    where=draft.locate(key),
                     key=key,
                 )
             )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mldlc.config.compose import Composition, Request
-from mldlc.config.project import Project
-from mldlc.plan.diagnostic import Diagnostic
+from mldlc.plan.diagnostic import Diagnostic, Location
 from mldlc.plan.plan import Plan, Snapshot
 from mldlc.plan.reason import Reason
 from mldlc.plan.source import SourceRef
 from mldlc.plan.spec import Arity, Purity
 from mldlc.plan.step import Action, Cost, Input, Needs, Source
+
+if TYPE_CHECKING:
+    from mldlc.config.compose import Composition
+    from mldlc.config.project import Project
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,26 @@ class Selection:
 
 @dataclass(frozen=True)
 class CompileRequest:
-    """Everything the compiler is asked."""
+    """Everything the compiler is asked. start: a folder of the project; offline: outside sources are not looked at."""
 
-    project: Project
-    request: Request
+    start: Path
+    overrides: tuple[str, ...] = ()
+    config_name: str = "config"
+    multirun: bool = False
+    config_dir: str | None = None
     selection: Selection = Selection()
     offline: bool = False
-    trace: bool = False
+
+    @cached_property
+    def project(self) -> Project:
+        """The project around `start`; reading its manifest costs an import of YAML, so a warm plan never asks."""
+        from mldlc.config.project import find_project
+
+        return find_project(self.start)
+
+
+class NeedsConfig(Exception):
+    """A pass needs the composed config, which a cached draft does not have: compile again without the cache."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +112,30 @@ class Node:
         return list(dict.fromkeys(ref.step for item in self.inputs.values() for ref in item.refs))
 
 
+@dataclass(frozen=True)
+class DraftPoint:
+    """One point: what the sweep set, and the resolved config."""
+
+    id: int
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+
+
 @dataclass
 class Draft:
-    """The state between passes. `nodes` is in dependency order from the `artifacts` pass on."""
+    """The state between passes. `nodes` is in dependency order from the `artifacts` pass on.
+
+    root: the project root, where relative paths start. files: config files read -> digest. composition: None when the
+    draft came from the graph cache.
+    """
 
     ask: CompileRequest
     snapshot: Snapshot
+    root: Path
+    code: tuple[Path, ...] = ()
     composition: Composition | None = None
+    points: tuple[DraftPoint, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
     outputs: Path = Path("outputs")
     name: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -112,7 +145,8 @@ class Draft:
     previous: Plan | None = None
     plan: Plan | None = None
 
-    @property
-    def root(self) -> Path:
-        """The project root: relative paths start there."""
-        return self.ask.project.root
+    def locate(self, key: str, point: int = 0) -> Location | None:
+        """file:line of a config key. Raises NeedsConfig on a cached draft."""
+        if self.composition is None:
+            raise NeedsConfig
+        return self.composition.points[point].provenance.locate(key)

@@ -17,7 +17,7 @@ from mldlc.plan.step import Input, Source
 def run(draft: Draft) -> None:
     """Freeze code, packages and sources of the live nodes; compute recipes, upstream first; name the nodes."""
     nodes = list(draft.nodes.values())
-    hasher = CodeHasher(draft.ask.project.code, draft.outputs / "cache" / "code.json")
+    hasher = CodeHasher(draft.code, draft.outputs / "cache" / "code.json")
     observe_packages(draft, {name for node in nodes for name in node.typed.packages})
     observe_sources(draft, [_portable(ref, draft.root) for node in nodes for ref in node.typed.sources])
     codes: dict[int, tuple[dict[str, str], str]] = {}
@@ -69,8 +69,7 @@ def _package(draft: Draft, name: str) -> str:
 
 def _name(draft: Draft) -> None:
     """Final ids: the stage in a plain run, stage#recipe in a sweep (equal recipes then carry equal names)."""
-    assert draft.composition is not None
-    sweep = len(draft.composition.points) > 1
+    sweep = len(draft.points) > 1
     names = {
         old: f"{node.stage}#{node.recipe[:10]}" if sweep and node.scope == "point" else node.stage
         for old, node in draft.nodes.items()

@@ -12,26 +12,25 @@ from mldlc.plan.step import Step
 
 def run(draft: Draft) -> None:
     """Set `draft.plan`."""
-    assert draft.composition is not None
     blobs: dict[str, Any] = {}
     seen: dict[int, str] = {}
     steps = tuple(_step(draft, node, blobs, seen) for node in draft.nodes.values())
     points = []
-    for point in draft.composition.points:
+    for point in draft.points:
         name = digest(point.config)
         blobs.setdefault(name, point.config)
         points.append(Point(point.id, point.overrides, name))
-    request = draft.ask.request
+    ask = draft.ask
     draft.plan = Plan(
         name=draft.name,
         id=plan_id(tuple(points), [step.recipe for step in steps]),
         snapshot=draft.snapshot,
         config=ConfigSources(
             root=str(draft.root),
-            name=request.config_name,
-            overrides=request.overrides,
-            multirun=request.multirun,
-            files=draft.composition.files,
+            name=ask.config_name,
+            overrides=ask.overrides,
+            multirun=ask.multirun,
+            files=draft.files,
         ),
         points=tuple(points),
         steps=steps,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
-import platform
-import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from mldlc.compiler.draft import CompileRequest, Draft
+from mldlc.compiler.draft import Draft
+from mldlc.compiler.files import read_json, write_json
+from mldlc.plan.codec import digest
 from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
 from mldlc.store.codetree import tree_digest
@@ -19,20 +19,21 @@ from mldlc.store.statcache import StatCache, source_token
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
 
 
-def ambient(ask: CompileRequest) -> Snapshot:
+def ambient(code: tuple[Path, ...], root: Path) -> Snapshot:
     """What can be known before the config is read: time, machine, code roots, git revision."""
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     return Snapshot(
         as_of=now.isoformat().replace("+00:00", "Z"),
-        python=platform.python_version(),
+        python=".".join(map(str, sys.version_info[:3])),
         hardware=f"cpu:{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}",
-        code={str(root): tree_digest(root) for root in ask.project.code},
-        git=git_state(ask.project.root),
+        code={str(path): tree_digest(path) for path in code},
+        git=git_revision(root),
     )
 
 
 def run(draft: Draft) -> None:
-    """The ambient snapshot is already in the draft; sources and packages join it when typing has named them."""
+    """Freeze the ambient snapshot; sources and packages join it when typing has named them."""
+    draft.snapshot = ambient(draft.code, draft.root)
 
 
 def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
@@ -49,25 +50,51 @@ def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
 
 
 def observe_packages(draft: Draft, names: set[str]) -> None:
-    """Freeze the versions of the packages that steps name."""
-    versions = {name: importlib.metadata.version(name) for name in sorted(names)}
-    draft.snapshot = replace(draft.snapshot, packages=versions)
+    """Freeze the versions of the packages that steps name (remembered while no folder of the Python path changed)."""
+    stamp = path_stamp()
+    file = draft.outputs / "cache" / "packages.json"
+    known = read_json(file)
+    versions = dict(known.get("versions", {})) if known.get("stamp") == stamp else {}
+    if not names <= set(versions):
+        import importlib.metadata
+
+        versions.update({name: importlib.metadata.version(name) for name in names})
+        write_json(file, {"stamp": stamp, "versions": versions})
+    draft.snapshot = replace(draft.snapshot, packages={name: versions[name] for name in sorted(names)})
 
 
-def git_state(root: Path) -> dict[str, str]:
-    """{rev, dirty} of the repository around `root`, or {} when there is none. Reads only."""
-    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
-        return {}
-    try:
-        rev = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    if rev.returncode:
-        return {}
-    dirty = subprocess.run(
-        ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "--", "."],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    return {"rev": rev.stdout.strip(), "dirty": "yes" if dirty.stdout.strip() else "no"}
+def path_stamp() -> str:
+    """Changes when a package is installed, removed or upgraded: the folders of the Python path and their mtimes."""
+    stamp = [sys.version]
+    for folder in sys.path:
+        try:
+            stamp.append(f"{folder} {os.stat(folder or '.').st_mtime_ns}")
+        except OSError:
+            continue
+    return digest(stamp)
+
+
+def git_revision(root: Path) -> dict[str, str]:
+    """{rev} of the repository around `root`, read from .git without starting git; {} when there is none."""
+    for folder in (root, *root.parents):
+        git = folder / ".git"
+        try:
+            if git.is_file():  # a worktree or submodule: "gitdir: <path>"
+                git = (folder / git.read_text().partition(":")[2].strip()).resolve()
+            head = (git / "HEAD").read_text().strip()
+        except OSError:
+            continue
+        if not head.startswith("ref: "):
+            return {"rev": head}
+        common = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
+        return {"rev": rev} if (rev := _ref(git, common, head[5:])) else {}
+    return {}
+
+
+def _ref(git: Path, common: Path, name: str) -> str:
+    for place in (git / name, common / name):
+        if place.exists():
+            return place.read_text().strip()
+    packed = common / "packed-refs"
+    lines = packed.read_text().splitlines() if packed.exists() else []
+    return next((line.split()[0] for line in lines if line.endswith(f" {name}")), "")

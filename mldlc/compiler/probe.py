@@ -9,6 +9,7 @@ from typing import Any
 
 from mldlc.compiler.code import CodeHasher
 from mldlc.compiler.draft import Draft, Typed
+from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.schema_errors import SchemaError
 from mldlc.compiler.targets import check_target
 from mldlc.plan.codec import decode, digest
@@ -34,7 +35,7 @@ def type_user_stage(
 
 
 def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Location | None) -> dict[str, Any]:
-    roots = draft.ask.project.code
+    roots = draft.code
     found = check_target(kind, None, roots, ())
     if found:
         first = found[0]
@@ -46,18 +47,11 @@ def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Location | No
     question = {**question, "kind": kind, "root": str(draft.root)}
     name = digest([code, question, sys.version_info[:2]])
     file = draft.outputs / "cache" / "probe" / f"{name}.json"
-    try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError):
-        pass
+    known = read_json(file)
+    if known:
+        return known
     answer = _run(question, [str(root) for root in roots], kind, where)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temp = file.with_suffix(".tmp")
-        temp.write_text(json.dumps(answer))
-        temp.replace(file)
-    except OSError:
-        pass  # a read-only cache costs time, nothing else
+    write_json(file, answer)
     return answer
 
 

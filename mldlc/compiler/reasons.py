@@ -77,15 +77,13 @@ def differences(draft: Draft, node: Node, old: Step) -> list[Reason]:
 
 
 def _params(draft: Draft, node: Node, was: dict[str, Any]) -> list[Reason]:
-    assert draft.composition is not None
-    provenance = draft.composition.points[node.points[0]].provenance
     out = []
     before, now = flatten(was), flatten(node.typed.identity)
     for path in sorted({*before, *now}):
         if before.get(path) != now.get(path) or (path in before) != (path in now):
             formal, _, rest = path.partition(".")
             key = f"{node.groups.get(formal, formal)}.{rest}" if rest else node.groups.get(formal, formal)
-            where = provenance.locate(key)
+            where = draft.locate(key, node.points[0])
             out.append(
                 Reason("param_changed", path=key, old=before.get(path), new=now.get(path), where=str(where or ""))
             )

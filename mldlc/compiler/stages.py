@@ -7,9 +7,8 @@ from mldlc.compiler.draft import Draft, Node
 
 def run(draft: Draft) -> None:
     """Make the nodes. Ids are provisional (stage@point) until the fingerprint names them."""
-    assert draft.composition is not None
-    every = tuple(point.id for point in draft.composition.points)
-    for point in draft.composition.points:
+    every = tuple(point.id for point in draft.points)
+    for point in draft.points:
         for stage, (typed, entry) in draft.typed[point.id].items():
             scope = entry.get("scope", "point")
             id = stage if scope == "sweep" else f"{stage}@{point.id}"

@@ -8,8 +8,7 @@ from mldlc.compiler.draft import Draft
 def summary(draft: Draft) -> list[str]:
     """The draft as lines, one a fact; a line that a pass adds is what the pass changed."""
     lines = [f"snapshot  {name} = {value}" for name, value in vars(draft.snapshot).items() if value]
-    if draft.composition is not None:
-        lines += [f"point     {p.id} {' '.join(p.overrides)}" for p in draft.composition.points]
+    lines += [f"point     {p.id} {' '.join(p.overrides)}" for p in draft.points]
     lines += [f"typed     point {point}: {stage}" for point, stages in draft.typed.items() for stage in stages]
     for node in draft.nodes.values():
         lines.append(f"node      {node.id}  points {len(node.points)}")

@@ -14,7 +14,6 @@ from mldlc.compiler.targets import check_target
 from mldlc.compiler.typed import plain, type_stage, with_stage
 from mldlc.config.compose import ComposedPoint
 from mldlc.config.groups import describe_groups
-
 from mldlc.plan.codec import digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, did_you_mean
 
@@ -153,7 +152,7 @@ def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str]) -> N
 def _check_targets(draft: Draft, report: _Reporter, typed: Typed, paths: dict[str, str]) -> None:
     for formal, params in typed.params.items():
         for key, target, args in _target_places(params, paths[formal]):
-            for error in check_target(target, args, draft.ask.project.code, typed.packages):
+            for error in check_target(target, args, draft.code, typed.packages):
                 report.add(f"{key}.target", error)
 
 
@@ -172,7 +171,7 @@ def _target_places(value: Any, path: str) -> Iterable[tuple[str, str, dict[str, 
 def _check_volatile(draft: Draft, report: _Reporter, typed: Typed, paths: dict[str, str]) -> None:
     """A hashed value must not depend on the clock or the environment."""
     assert draft.composition is not None
-    if not draft.composition.inputs:
+    if draft.composition.cacheable and not draft.composition.inputs:
         return
     for formal, values in typed.identity.items():
         for key in leaves(values, paths[formal]):

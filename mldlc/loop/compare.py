@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
-from mldlc.config.compose import Request
 from mldlc.config.gittree import resolve_revision
-from mldlc.config.project import find_project
 from mldlc.engine.history import read_run
 from mldlc.loop.stale import load_plan
 from mldlc.plan.diagnostic import fail
@@ -36,7 +34,7 @@ def changes(left: Side, right: Side) -> list[Change]:
     return found + diff_values("metric", left.metrics, right.metrics) if left.metrics and right.metrics else found
 
 
-def side(name: str, outputs: Path, root: Path, request: Request) -> Side:
+def side(name: str, outputs: Path, root: Path, request: CompileRequest) -> Side:
     """An existing .json file, else a run (an unambiguous prefix or `latest`), else a git revision."""
     if name.endswith(".json") and Path(name).exists():
         return Side(name, load_plan(Path(name)))
@@ -63,7 +61,7 @@ def _run(name: str, outputs: Path) -> Side | None:
     return Side(found[0], load_plan(runs / found[0] / "plan.json"), dict(info.metrics))
 
 
-def plan_at(rev: str, root: Path, outputs: Path, request: Request) -> Plan:
+def plan_at(rev: str, root: Path, outputs: Path, request: CompileRequest) -> Plan:
     """Compile the project as it stood at a git revision: its tree is laid out, by commit, under outputs/cache/rev."""
     top = subprocess.run(["git", "-C", str(root), "rev-parse", "--show-toplevel"], capture_output=True, text=True)
     if top.returncode:
@@ -80,6 +78,4 @@ def plan_at(rev: str, root: Path, outputs: Path, request: Request) -> Plan:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(temp, filter="data")
         temp.rename(folder)
-    project = find_project(folder / root.relative_to(repo))
-    overridden = Request(request.config_name, request.overrides, request.multirun, request.config_dir)
-    return compile_plan(CompileRequest(project, overridden, offline=True))
+    return compile_plan(replace(request, start=folder / root.relative_to(repo), offline=True))

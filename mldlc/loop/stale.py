@@ -6,8 +6,6 @@ from pathlib import Path
 
 from mldlc.compiler.draft import CompileRequest, Selection
 from mldlc.compiler.pipeline import compile_plan
-from mldlc.config.compose import Request
-from mldlc.config.project import find_project
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location, fail
 from mldlc.plan.plan import Plan, load
 
@@ -27,8 +25,8 @@ def refresh(saved: Plan, file: Path, selection: Selection) -> Plan:
     root = Path(saved.config.root)
     if not root.is_dir():
         raise fail("stale_plan", f"the plan's project {root} is gone", where=Location(str(file)))
-    request = Request(saved.config.name, saved.config.overrides, saved.config.multirun)
-    fresh = compile_plan(CompileRequest(find_project(root), request, selection))
+    asked = saved.config
+    fresh = compile_plan(CompileRequest(root, asked.overrides, asked.name, asked.multirun, selection=selection))
     found = moved(saved, fresh)
     if found:
         raise DiagnosticError(

@@ -27,7 +27,7 @@ def wires(repo: Repository, stage: str, *overrides: str) -> list[str]:
 
 def test_a_dropped_producer_is_fine_for_a_many_port(repo: Repository) -> None:
     assert wires(repo, "c", "~lifecycle.stages.b") == ["a.done"]
-    assert wires(repo, "c", "lifecycle.stages.b.enabled=false") == ["a.done"]
+    assert wires(repo, "c", "+lifecycle.stages.b.enabled=false") == ["a.done"]
     assert wires(repo, "c", "+lifecycle.stages.b.when=second.missing") == ["a.done"]
 
 

@@ -1,0 +1,176 @@
+"""The typed, wired graph on disk: a warm plan starts after `artifacts` and imports neither Hydra nor pydantic.
+
+An entry is trusted only while everything that the front passes looked at is unchanged: config files, folders that were
+listed, files that were absent, environment variables, code roots, the Python path, and mldlc itself.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mldlc
+from mldlc.compiler import observe
+from mldlc.compiler.draft import CompileRequest, Draft, DraftPoint, Node, Typed
+from mldlc.compiler.files import read_json, write_json
+from mldlc.config.tree import fingerprint
+from mldlc.plan.codec import decode, digest, encode
+from mldlc.plan.step import Input, InputRef
+
+MANIFEST = "mldlc.yaml"
+MOST_NODES = 3000  # above this reading the entry is no longer quick
+
+
+def root_of(start: Path) -> Path:
+    """The folder of the nearest manifest upward, else `start`: the project root, found without reading YAML."""
+    for folder in (start, *start.parents):
+        if (folder / MANIFEST).is_file():
+            return folder
+    return start
+
+
+def load(ask: CompileRequest) -> Draft | None:
+    """The draft as it stood after `artifacts`, or None when there is none to trust."""
+    start = ask.start.absolute()
+    root = root_of(start)
+    entry = read_json(_file(ask, root))
+    if not entry or entry["request"] != _request(ask, root) or not _valid(entry):
+        return None
+    code = tuple(Path(item) for item in entry["code"])
+    draft = Draft(ask, observe.ambient(code, root), root, code)
+    if draft.snapshot.code != entry["code"]:
+        return None
+    draft.snapshot = replace(draft.snapshot, refs=entry["refs"])
+    draft.points = tuple(DraftPoint(i, tuple(o), c) for i, o, c in entry["points"])
+    draft.files, draft.name, draft.settings = entry["files"], entry["name"], entry["settings"]
+    draft.outputs = Path(entry["outputs"])
+    typed = [decode(Typed, item) for item in entry["typed"]]
+    draft.nodes = {row["id"]: _node(row, typed) for row in entry["nodes"]}
+    return draft
+
+
+def save(draft: Draft) -> None:
+    """Keep a draft that has just left `artifacts`, if its config can be keyed."""
+    composition = draft.composition
+    if composition is None or not composition.cacheable or len(draft.nodes) > MOST_NODES or draft.diagnostics:
+        return
+    kinds: dict[int, int] = {}
+    typed: list[Typed] = []
+    for node in draft.nodes.values():
+        if id(node.typed) not in kinds:
+            kinds[id(node.typed)] = len(typed)
+            typed.append(node.typed)
+    watched = _watched(typed)
+    if watched is None:
+        return
+    entry = {
+        "request": _request(draft.ask, draft.root),
+        "files": composition.files,
+        "missing": list(composition.missing),
+        "env": composition.inputs,
+        "folders": watched,
+        "code": draft.snapshot.code,
+        "refs": draft.snapshot.refs,
+        "points": [[p.id, list(p.overrides), p.config] for p in draft.points],
+        "name": draft.name,
+        "settings": draft.settings,
+        "outputs": str(draft.outputs),
+        "typed": encode(typed),
+        "nodes": [_row(node, kinds) for node in draft.nodes.values()],
+    }
+    write_json(_file(draft.ask, draft.root, draft.outputs), entry)
+
+
+def _file(ask: CompileRequest, root: Path, outputs: Path | None = None) -> Path:
+    """Where the entry of a request lies. Before composing, the outputs root is known from its override or default."""
+    if outputs is None:
+        chosen = [item.partition("=")[2] for item in ask.overrides if item.startswith("paths.outputs=")]
+        place = Path((chosen or [os.environ.get("MLDLC_OUTPUTS") or "outputs"])[-1])
+        outputs = place if place.is_absolute() else root / place
+    return outputs / "cache" / "graph" / f"{digest(_request(ask, root))[:32]}.json"
+
+
+def _request(ask: CompileRequest, root: Path) -> list[Any]:
+    folder = str(Path(ask.config_dir).absolute()) if ask.config_dir else None
+    outputs = os.environ.get("MLDLC_OUTPUTS")
+    return [
+        str(root),
+        list(ask.overrides),
+        ask.config_name,
+        ask.multirun,
+        folder,
+        outputs,
+        own_stamp(),
+        observe.path_stamp(),
+    ]
+
+
+def _valid(entry: dict[str, Any]) -> bool:
+    return (
+        all(fingerprint(path) == found for path, found in entry["files"].items() if not path.startswith("git://"))
+        and not any(os.path.lexists(path) for path in entry["missing"] if not path.startswith("git://"))
+        and all(os.environ.get(name) == value for name, value in entry["env"].items())
+        and all(_mtime(path) == found for path, found in entry["folders"].items())
+    )
+
+
+def _watched(typed: list[Typed]) -> dict[str, int | None] | None:
+    """Folders whose content decides which files a source reads; None when a recursive pattern cannot be watched."""
+    folders: dict[str, int | None] = {}
+    for item in typed:
+        if item.sources and "**" in str(item.params):
+            return None
+        for path in {str(Path(p).parent) for ref in item.sources for p in ref.paths}:
+            folders[path] = _mtime(path)
+    return folders
+
+
+def _mtime(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
+@cache
+def own_stamp() -> str:
+    """Changes with mldlc itself: its version, and in a source checkout the stat of its files."""
+    stamp = [mldlc.__version__]
+    for folder, names, files in os.walk(Path(mldlc.__file__).parent):
+        names[:] = sorted(name for name in names if name != "__pycache__")
+        for name in sorted(files):
+            if name.endswith(".py"):
+                info = os.stat(f"{folder}/{name}")
+                stamp.append(f"{name} {info.st_size} {info.st_mtime_ns}")
+    return digest(stamp)
+
+
+def _row(node: Node, kinds: dict[int, int]) -> dict[str, Any]:
+    inputs = {
+        port: [item.type, item.arity, [[ref.step, ref.port, ref.label] for ref in item.refs]]
+        for port, item in node.inputs.items()
+    }
+    return {
+        "id": node.id, "stage": node.stage, "typed": kinds[id(node.typed)], "scope": node.scope,
+        "points": list(node.points), "groups": node.groups, "inputs": inputs,
+    }  # fmt: skip
+
+
+def _node(row: dict[str, Any], typed: list[Typed]) -> Node:
+    inputs = {
+        port: Input(kind, arity, tuple(InputRef(*ref) for ref in refs))
+        for port, (kind, arity, refs) in row["inputs"].items()
+    }
+    return Node(
+        row["id"],
+        row["stage"],
+        typed[row["typed"]],
+        row["scope"],
+        tuple(row["points"]),
+        row["groups"],
+        {},
+        inputs=inputs,
+    )
