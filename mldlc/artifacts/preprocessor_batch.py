@@ -34,7 +34,6 @@ def transform_frame(preprocessor: Preprocessor, frame: pl.DataFrame, threads: in
     for k, item in enumerate(preprocessor.categorical):
         categorical[:, k] = codes[coded[item["name"]]]
     ops = [op for op in preprocessor.ops if op["op"] != "codes"]
-    limits = (-FLOAT32_MAX, FLOAT32_MAX)
 
     def block(start: int) -> None:
         part = frame.slice(start, BLOCK)
@@ -43,7 +42,10 @@ def transform_frame(preprocessor: Preprocessor, frame: pl.DataFrame, threads: in
             for op in ops:
                 apply(op, part, registers, types, {name: c[start : start + BLOCK] for name, c in codes.items()})
             for j, name in enumerate(preprocessor.numeric):
-                numeric[start : start + BLOCK, j] = np.clip(registers[name], *limits) + 0.0
+                numeric[start : start + BLOCK, j] = registers[name]
+            made = numeric[start : start + BLOCK]
+            np.clip(made, -FLOAT32_MAX, FLOAT32_MAX, out=made)
+            made += 0.0  # one zero
 
     if numeric.shape[1]:
         starts = range(0, rows, BLOCK)
@@ -106,9 +108,8 @@ def number(column: pl.Series, dtype: str) -> np.ndarray:
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    ok = np.isfinite(values)
-    if not ok.all():
-        values[~ok] = np.nan
+    if not np.isfinite(np.add.reduce(values)):  # one quick pass tells the usual case
+        values[~np.isfinite(values)] = np.nan
     return values
 
 
@@ -166,9 +167,8 @@ def apply(
         case "missing":
             registers[out] = np.isnan(registers[of]).astype(np.float64)
         case "fill":
-            gaps = np.isnan(registers[of])
-            if gaps.any():
-                registers[of][gaps] = op["value"]
+            if np.isnan(np.add.reduce(registers[of])):
+                registers[of][np.isnan(registers[of])] = op["value"]
         case "clip":
             np.clip(registers[of], op["low"], op["high"], out=registers[of])
         case "log1p":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mldlc.artifacts.arrow_map import map_columns
 from mldlc.artifacts.table import Column, Table, write_manifest
 
 LAYOUT = "tensor"
@@ -22,7 +24,7 @@ class Tensors:
 
     numeric: float32 (rows, F). categorical: int32 (rows, K), each below its cardinality. label: int32 class index or
     float32 value, (rows,). weight: float32 (rows,) or None. info: the table's `info` (names, cardinalities, classes).
-    The arrays may be read-only views of the file: copy before writing into them.
+    Arrays of one partition are views of the file; writing into them changes private memory only.
     """
 
     numeric: np.ndarray
@@ -46,21 +48,32 @@ def load_tensors(table: Table, partition: int | None = None) -> Tensors:
         raise ValueError(
             f"the table has layout {table.info.get('layout')!r}, wanted {LAYOUT!r}: is it a prepared table?"
         )
-    names = {column.name for column in table.columns}
-    frame = table.load(None if partition is None else table.partitions[partition])
+    parts = table.partitions if partition is None else [table.partitions[partition]]
+    shapes = [_shape(column.dtype) for column in table.columns]
+    batches = [batch for part in parts for batch in map_columns(table.artifact.file(part.file), shapes)]
+    arrays = {
+        column.name: _joined([batch[i] for batch in batches], *shapes[i]) for i, column in enumerate(table.columns)
+    }
+    rows = len(arrays["label"])
     return Tensors(
-        numeric=_block(frame, "numeric", np.float32),
-        categorical=_block(frame, "categorical", np.int32),
-        label=frame["label"].to_numpy(),
-        weight=frame["weight"].to_numpy() if "weight" in names else None,
+        numeric=arrays.get("numeric", np.empty((rows, 0), np.float32)),
+        categorical=arrays.get("categorical", np.empty((rows, 0), np.int32)),
+        label=arrays["label"],
+        weight=arrays.get("weight"),
         info=table.info,
     )
 
 
-def _block(frame: pl.DataFrame, name: str, dtype: type) -> np.ndarray:
-    if name not in frame.columns:
-        return np.empty((frame.height, 0), dtype)
-    return frame[name].to_numpy()
+def _shape(dtype: str) -> tuple[np.dtype, int | None]:
+    """(item type, width) of a column's Polars type, e.g. `Array(Float32, shape=(14,))` or `Int32`."""
+    width = re.search(r"shape=\((\d+),", dtype)
+    return np.dtype("<f4" if "Float32" in dtype else "<i4"), int(width[1]) if width else None
+
+
+def _joined(arrays: list[np.ndarray], dtype: np.dtype, width: int | None) -> np.ndarray:
+    if not arrays:
+        return np.empty((0,) if width is None else (0, width), dtype)
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def tensor_frame(
@@ -81,8 +94,8 @@ def tensor_frame(
 def write_tensors(out: Path, partitions: Iterable[tuple[str, pl.DataFrame]], info: Mapping[str, Any]) -> int:
     """Write frames in tensor layout (see `tensor_frame`) as a Table artifact and give the number of rows.
 
-    info: {"numeric": [names], "categorical": [{"name", "cardinality", "values"}], "label": {"name", "kind", "classes"}};
-    `layout` is added. The label is mandatory in a written table.
+    info: {"numeric": [names], "categorical": [{"name", "cardinality", "values"}], "label": {"name", "kind",
+    "classes"}}; `layout` is added. The label is mandatory in a written table.
     """
     parts: list[dict[str, Any]] = []
     columns: list[Column] = []

@@ -16,7 +16,8 @@ import polars as pl
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 NULL = np.uint64(0x6E756C6C6E756C6C)
-BLOCK = 1 << 14
+NAN = np.uint64(0x7FF8000000000000)
+BLOCK = 1 << 13
 
 
 def mix(words: np.ndarray) -> np.ndarray:
@@ -34,13 +35,16 @@ def seeded(hashes: np.ndarray, seed: int, salt: str = "") -> np.ndarray:
 
 def hash_rows(columns: Sequence[pl.Series]) -> np.ndarray:
     """uint64 hash of each row over the columns in their order, shape (rows,)."""
-    words = [_words(column) for column in columns]
     rows = len(columns[0]) if columns else 0
     state = np.zeros(rows, np.uint64)
+    whole = [_text_words(column) if _is_text(column.dtype) else None for column in columns]
     for start in range(0, rows, BLOCK):  # blocks that stay in the processor's cache
         block = state[start : start + BLOCK]
-        for word in words:
-            block[:] = mix((block + GAMMA) ^ word[start : start + BLOCK])
+        for column, words in zip(columns, whole, strict=True):
+            word = _words(column.slice(start, BLOCK)) if words is None else words[start : start + BLOCK]
+            block += GAMMA
+            block ^= word
+            block[:] = mix(block)
     return state
 
 
@@ -50,32 +54,38 @@ def offsets(name: str, rows: int) -> np.ndarray:
     return mix(mix(np.arange(rows, dtype=np.uint64) + GAMMA) ^ word)
 
 
+def _is_text(dtype: pl.DataType) -> bool:
+    return not (dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.Boolean, pl.Null)) or dtype.is_decimal()
+
+
 def _words(column: pl.Series) -> np.ndarray:
     dtype = column.dtype
-    if dtype.is_temporal():
-        unit = {"ms": 1000, "us": 1, "ns": 1}[getattr(dtype, "time_unit", None) or "us"]
-        column = column.to_physical().cast(pl.Int64) * unit
-        dtype = column.dtype
-    if dtype == pl.String or dtype == pl.Binary:
-        return _text_words(column)
-    nulls = column.is_null().to_numpy() if column.null_count() else None
-    if dtype.is_float():
-        values = column.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0  # -0.0 + 0.0 is 0.0
-        values[np.isnan(values)] = np.nan
-        words = values.view(np.uint64)
-    elif dtype == pl.UInt64:
-        words = column.fill_null(0).to_numpy()
-    elif dtype.is_integer() or dtype == pl.Boolean:
-        words = column.cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64)
-    elif dtype == pl.Null:
+    if dtype == pl.Null:
         return np.full(len(column), NULL)
+    nulls = column.is_null().to_numpy() if column.null_count() else None
+    if dtype.is_temporal():
+        unit = 1000 if getattr(dtype, "time_unit", None) == "ms" else 1
+        column = column.to_physical().cast(pl.Int64) * unit
+    if nulls is not None:
+        column = column.fill_null(False if dtype == pl.Boolean else 0)
+    if dtype.is_float():
+        values = column.to_numpy().astype(np.float64)
+        values += 0.0  # one zero
+        words = values.view(np.uint64)
+        bad = np.isnan(values)
+        if bad.any():
+            words[bad] = NAN
+    elif dtype == pl.UInt64:
+        words = column.to_numpy()
     else:
-        return _text_words(column.cast(pl.String))
+        words = column.to_numpy().astype(np.int64).view(np.uint64)
     return words if nulls is None else np.where(nulls, NULL, words)
 
 
 def _text_words(column: pl.Series) -> np.ndarray:
     """Each distinct text is hashed once; rows take their word by the code of the text."""
+    if column.dtype not in (pl.String, pl.Binary):
+        column = column.cast(pl.String)
     distinct = column.unique(maintain_order=False).drop_nulls()
     words = np.empty(len(distinct) + 1, np.uint64)
     words[-1] = NULL

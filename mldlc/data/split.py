@@ -127,8 +127,7 @@ def row_keys(table: Table, duplicates: str) -> np.ndarray:
     keys = []
     for part in table.partitions:
         if columns:
-            frame = table.scan(part).select(columns).collect().rechunk()
-            keys.append(hash_rows(frame.get_columns()))
+            keys.append(hash_rows(table.load(part).select(columns).get_columns()))
         else:
             keys.append(offsets(part.name, part.rows))
     return np.concatenate(keys) if keys else np.empty(0, np.uint64)

@@ -1,0 +1,82 @@
+"""Maps the fixed-width columns of an uncompressed Arrow IPC file as NumPy arrays: no copy, pages shared and lazy.
+
+Polars copies a file while it reads it, which doubles the memory of a training set. Only what the tensor layout needs of
+the format is read here (https://arrow.apache.org/docs/format/Columnar.html, File.fbs, Message.fbs).
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+MAGIC = b"ARROW1"
+
+
+def map_columns(path: Path, columns: Sequence[tuple[np.dtype, int | None]]) -> list[list[np.ndarray]]:
+    """Arrays of each record batch: one list a batch, in order, with one array a column.
+
+    columns: every column of the file in order: (dtype, None) for a plain column, giving shape (rows,), or (dtype,
+    width) for a fixed-size list, giving (rows, width). Writing into an array changes private memory, never the file.
+    ValueError when the file is no such file or has nulls.
+    """
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)) if size else memoryview(b"")
+    if bytes(data[:6]) != MAGIC or bytes(data[-6:]) != MAGIC:
+        raise ValueError(f"{path} is no Arrow IPC file")
+    (length,) = struct.unpack_from("<i", data, size - 10)
+    footer = size - 10 - length
+    start, count = _vector(data, _root(data, footer), 3)
+    blocks = [struct.unpack_from("<qi4xq", data, start + 24 * i) for i in range(count)]
+    return [_batch(data, path, offset, meta, columns) for offset, meta, _ in blocks]
+
+
+def _batch(
+    data: memoryview, path: Path, offset: int, meta: int, columns: Sequence[tuple[np.dtype, int | None]]
+) -> list[np.ndarray]:
+    batch = _indirect(data, _root(data, offset + 8), 2)
+    if _field(data, batch, 3):
+        raise ValueError(f"{path} is compressed")
+    (rows,) = struct.unpack_from("<q", data, _field(data, batch, 0)) if _field(data, batch, 0) else (0,)
+    nodes, node_count = _vector(data, batch, 1)
+    if any(struct.unpack_from("<qq", data, nodes + 16 * i)[1] for i in range(node_count)):
+        raise ValueError(f"{path} has nulls")
+    start, _ = _vector(data, batch, 2)
+    arrays, index = [], 0
+    for dtype, width in columns:
+        index += 1 if width is None else 2  # validity of the column, and of the list's items
+        (at, _length) = struct.unpack_from("<qq", data, start + 16 * index)
+        index += 1
+        flat = np.frombuffer(data, dtype, rows * (width or 1), offset + meta + at)
+        arrays.append(flat if width is None else flat.reshape(rows, width))
+    return arrays
+
+
+def _root(data: memoryview, at: int) -> int:
+    return at + int(struct.unpack_from("<I", data, at)[0])
+
+
+def _field(data: memoryview, table: int, number: int) -> int:
+    """Position of a field of a flatbuffer table, 0 when it is absent."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    (length,) = struct.unpack_from("<H", data, vtable)
+    slot = 4 + 2 * number
+    (offset,) = struct.unpack_from("<H", data, vtable + slot) if slot < length else (0,)
+    return table + offset if offset else 0
+
+
+def _indirect(data: memoryview, table: int, number: int) -> int:
+    at = _field(data, table, number)
+    if not at:
+        raise ValueError("the Arrow file lacks a field that it must have")
+    return at + int(struct.unpack_from("<I", data, at)[0])
+
+
+def _vector(data: memoryview, table: int, number: int) -> tuple[int, int]:
+    """(position of the first item, number of items)."""
+    at = _indirect(data, table, number)
+    return at + 4, int(struct.unpack_from("<I", data, at)[0])
