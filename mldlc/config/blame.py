@@ -89,10 +89,10 @@ def choice_errors(composer: Composer, lines: Sequence[str]) -> tuple[list[str], 
         elif override.is_force_add():
             message = f"'{line}': a group choice cannot be forced with ++"
             found.append(Diagnostic("bad_override", message, where=COMMAND_LINE, key=key, hint=f"write {line[2:]}"))
-        elif not isinstance(value, str | list) and not (value is None and override.type.name == "CHANGE"):
+        elif not isinstance(value, str | list):
             options = composer.options(key)
             message = f"group '{key}' wants the name of an option, found {value!r}"
-            hint = f"options: {', '.join(options)}"
+            hint = f"options: {', '.join(options)}" + (f"; to leave it out: ~{key}" if value is None else "")
             found.append(
                 Diagnostic(
                     "wrong_type",
