@@ -24,7 +24,7 @@ class TabularModule(pl.LightningModule):
         super().__init__()
         self.net, self.objective, self.optimizer_cfg = net, objective, optimizer
         self.epoch_steps, self.total_steps = epoch_steps, total_steps
-        self.columns = takes_columns(net)
+        self.columns, self.two_logits = takes_columns(net), objective.kind == "binary"
         self._outputs: list[tuple[Tensor, ...]] = []
 
     def raw(self, numeric: Tensor, categorical: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class TabularModule(pl.LightningModule):
             else self.net(joined(numeric, categorical))
         )
         out = squeezed(out)
-        return out[:, 1] - out[:, 0] if self.objective.kind == "binary" and out.ndim == 2 else out
+        return out[:, 1] - out[:, 0] if self.two_logits and out.ndim == 2 and out.shape[1] == 2 else out
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         numeric, categorical, target, *weight = batch

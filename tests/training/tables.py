@@ -95,12 +95,12 @@ def blobs(folder: Path, rows: int = 2000, classes: int = 2, seed: int = 0, **opt
     return prepared(folder, numeric, categorical, label, info, cardinalities=[classes, 4], **options)
 
 
-def line(folder: Path, rows: int = 2000, seed: int = 0, **options: Any) -> dict[str, Artifact]:
+def line(folder: Path, rows: int = 2000, seed: int = 0, lift: float = 0.0, **options: Any) -> dict[str, Artifact]:
     """A number that is linear in 5 others, in a unit of its own: mean 50,000, deviation about 20,000."""
     rng = np.random.default_rng(seed)
     numeric = rng.normal(size=(rows, 5))
     label = 50_000 + 10_000 * numeric @ np.array([1.0, -1.0, 1.0, 0.5, 0.0]) + rng.normal(size=rows) * 1000
-    return prepared(folder, numeric, np.empty((rows, 0)), label, {"kind": "value"}, **options)
+    return prepared(folder, numeric, np.empty((rows, 0)), label + lift, {"kind": "value"}, **options)
 
 
 def config(**groups: dict[str, Any]) -> dict[str, Any]:
