@@ -12,6 +12,7 @@ from mldlc.plan.context import Context
 from mldlc.report.numbers import number, percent, short, signed, words
 from mldlc.report.sections.diagnose import diagnose
 from mldlc.report.sections.documents import document
+from mldlc.report.sections.expectations import expectations
 from mldlc.report.sections.facts import facts
 from mldlc.report.sections.metrics import headline, metrics
 from mldlc.report.sections.model import model
@@ -49,7 +50,7 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
         "training": training(inputs["history"]),
         "model": model(inputs["model"]),
         "profile": profile(inputs["profile"]),
-        "expectations": facts(inputs["expectations"], "expectations.json"),
+        "expectations": expectations(inputs["expectations"]),
         "selection": facts(inputs["selection"], "selection.json"),
         "diagnose": diagnose(inputs["diagnose"]),
         "robustness": facts(inputs["robustness"], "robustness.json"),

@@ -39,9 +39,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
              "objective": {"kind": "binary", "classes": ["<=50K", ">50K"]}, "parameters": len(fitted.names) + 1},
         ),
         "expectations": (
-            "Expectations", "expectations.json",
-            {"rules": [{"rule": "age in 17..90", "rows": 32561, "violations": 0},
-                       {"rule": "hours_per_week <= 98", "rows": 32561, "violations": 85}]},
+            "Expectations", "report.json",
+            {"rows": 32561, "violated": 1, "quarantined": 0, "findings": [
+                {"rule": "age.min", "column": "age", "severity": "error", "violated": False, "allowed": ">= 16",
+                 "found": "17"},
+                {"rule": "hours_per_week.max", "column": "hours_per_week", "severity": "warning", "violated": True,
+                 "allowed": "<= 98", "checked": 32561, "bad": 85, "share": 85 / 32561,
+                 "examples": [{"row": 935, "value": 99}]}]},
         ),
         "selection": ("Decision", "selection.json", {"kept": ["age", "sex"], "dropped": ["fnlwgt"]}),
         "diagnose": ("Metrics", "diagnose.json", DIAGNOSIS),

@@ -19,9 +19,13 @@ def plan(lineage: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     steps = [_step(item) for item in lineage]
     by_id = {step["id"]: step["stage"] for step in steps}
+    made: dict[str, tuple[str, str]] = {}
     for step in steps:
         for item in step["inputs"]:
+            if not item["step"]:
+                item["step"], item["output"] = made.get(item["digest"], ("", ""))
             item["from"] = by_id.get(item["step"], item["step"])
+        made.update({item["digest"]: (step["id"], item["port"]) for item in step["outputs"]})
     nodes = [Node(s["id"], s["stage"], s["kind"], _tooltip(s), s["room"]) for s in steps]
     edges = [Edge(i["step"], s["id"], (f"{i['output']} as {i['port']}",)) for s in steps for i in s["inputs"]]
     return {"picture": dag("Plan", nodes, [e for e in edges if e.start in by_id]), "steps": steps}
@@ -32,9 +36,9 @@ def _step(item: Mapping[str, Any]) -> dict[str, Any]:
     room = kind.partition(".")[0]
     inputs = [
         {"port": port, "step": str(ref.get("step", "")), "output": str(ref.get("port", "")),
-         "label": str(ref.get("label") or ""), "digest": ref.get("digest") or ""}
+         "digest": ref.get("digest") or ""}
         for port, refs in sorted((item.get("inputs") or {}).items())
-        for ref in ([refs] if isinstance(refs, Mapping) else refs)
+        for ref in _references(refs)
     ]  # fmt: skip
     outputs = sorted((item.get("outputs") or {}).items())
     config = [{"key": key, "value": _text(value)} for key, value in flat(item.get("config") or {}) if key]
@@ -49,6 +53,13 @@ def _step(item: Mapping[str, Any]) -> dict[str, Any]:
         "outputs": [{"port": port, "digest": digest or ""} for port, digest in outputs],
         "config": config,
     }
+
+
+def _references(refs: Any) -> list[Mapping[str, Any]]:
+    """What a port took: [{step, port, digest}]. Where only {label: digest} is known, the digest tells the step."""
+    if isinstance(refs, Mapping):
+        return [{"digest": digest} for _, digest in sorted(refs.items())]
+    return list(refs)
 
 
 def _tooltip(step: Mapping[str, Any]) -> str:
