@@ -8,7 +8,10 @@ import pytest
 import whylogs_sketching as ds
 
 from mldlc.profile import heavy, ranks
+from mldlc.profile.observe import Settings
+from mldlc.profile.profile import profile_frame
 from mldlc.profile.sketch_bytes import items_sketch, kll_sketch
+from mldlc.profile.view import column_view
 
 K = 1024
 BOUND = ds.kll_doubles_sketch(K).normalized_rank_error(False)
@@ -119,3 +122,19 @@ def test_items_sketch_reads_and_merges_as_stock() -> None:
     assert stock.get_total_weight() == 207
     assert stock.get_estimate("a") == 107
     assert items_sketch([], [], 0, 0, 10).is_empty()
+
+
+def test_equally_full_buckets_leave_one_light_item() -> None:
+    """No bucket is above the border, so no value is a candidate; total and offset still live through a merge."""
+    inverse = np.uint64(pow(int(heavy.GOLDEN), -1, 2**64))
+    buckets = np.repeat(np.arange(1 << 16, dtype=np.uint64) << np.uint64(48), 4)
+    values = ((buckets + np.tile(np.arange(4, dtype=np.uint64), 1 << 16)) * inverse).view(np.int64)
+    series = pl.Series("x", values)
+    assert heavy.of_series(series).frame.height == 0
+    view = column_view(profile_frame(series.to_frame())[0], Settings())
+    metric = view.get_metric("frequent_items")
+    sketch = (metric + metric).frequent_strings.value
+    assert sketch.get_total_weight() == 2 * len(values)
+    first = str(values[0])
+    assert sketch.get_lower_bound(first) <= 2 <= sketch.get_upper_bound(first)
+    assert metric.strings == []
