@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mldlc.evaluation.cuts import NULL, OTHER
 from mldlc.evaluation.probe import Reference
 from mldlc.evaluation.scoring import Study
 
@@ -61,9 +62,9 @@ def _switched(
 
 
 def _value_name(item: Any, code: int) -> str:
-    """The value that a code stands for; codes beyond the named values (missing, rare) are shown as numbers."""
-    names = item.get("values") or []
-    return str(names[code]) if code < len(names) else f"code {code}"
+    """The value that a code stands for, under the names that slices use for missing and rare ones."""
+    value = item["values"][code]
+    return {None: NULL, ":other": OTHER}.get(value, str(value))
 
 
 def _change(after: np.ndarray, before: np.ndarray) -> dict[str, float | None]:

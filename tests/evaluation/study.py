@@ -91,7 +91,7 @@ def world(folder: Path, kind: str, rows: int = 3000, partitions: int = 2, weight
 
 
 def _info(kind: str, classes: list[str]) -> dict[str, Any]:
-    values = [["a", "b", "c"], ["p", "q", "r", "s"]]
+    values = [[None, "b", "c"], [None, ":other", "r", "s"]]
     return {
         "numeric": ["x0", "x1", "x2"],
         "categorical": [{"name": f"c{i}", "cardinality": len(v), "values": v} for i, v in enumerate(values)],

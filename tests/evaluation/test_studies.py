@@ -91,7 +91,8 @@ def test_sensitivity_of_a_linear_regression_is_its_weights(tmp_path):
     assert moved["x2"]["mean_absolute_change"] == 0
     switched = {item["input"]: item for item in found["categorical"]}
     assert switched["c0"]["spread"] == pytest.approx(3 * 2.0, rel=1e-4)  # from -1 to +1
-    assert {one["value"] for one in switched["c0"]["values"]} == {"a", "b", "c"}
+    assert {one["value"] for one in switched["c1"]["values"]} == {"(null)", "(other)", "r", "s"}
+    assert {one["value"] for one in switched["c0"]["values"]} == {"(null)", "b", "c"}
 
 
 def test_residuals_name_the_worst_rows(tmp_path):
