@@ -130,7 +130,7 @@ def _watched(typed: list[Typed]) -> dict[str, int | None] | None:
 
 def _mtime(path: str) -> int | None:
     try:
-        return os.stat(path).st_mtime_ns
+        return Path(path).stat().st_mtime_ns
     except OSError:
         return None
 
@@ -143,7 +143,7 @@ def own_stamp() -> str:
         names[:] = sorted(name for name in names if name != "__pycache__")
         for name in sorted(files):
             if name.endswith(".py"):
-                info = os.stat(f"{folder}/{name}")
+                info = Path(folder, name).stat()
                 stamp.append(f"{name} {info.st_size} {info.st_mtime_ns}")
     return digest(stamp)
 

@@ -68,7 +68,7 @@ def path_stamp() -> str:
     stamp = [sys.version]
     for folder in sys.path:
         try:
-            stamp.append(f"{folder} {os.stat(folder or '.').st_mtime_ns}")
+            stamp.append(f"{folder} {Path(folder or '.').stat().st_mtime_ns}")
         except OSError:
             continue
     return digest(stamp)
