@@ -74,7 +74,7 @@ class StepContext:
         self._say("progress", {"done": done, "total": total, "text": text})
 
     def metric(self, name: str, value: float, step: int) -> None:
-        self._say("metric", {"name": name, "value": value, "step": step})
+        self._say("metric", {"name": name, "value": value, "at": step})
 
     def summary(self, facts: Mapping[str, Any]) -> None:
         self.facts.update(facts)

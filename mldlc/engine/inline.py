@@ -12,21 +12,39 @@ from mldlc.engine.context import Say
 from mldlc.engine.objects import Lease, LocalObjects, drop_scratch
 from mldlc.engine.perform import Outcome, Surroundings, perform
 from mldlc.engine.step_file import StepFile
-from mldlc.plan.record import Record
-from mldlc.store import records
+from mldlc.plan.record import Output, Record
+from mldlc.store.batch import Staged, write_group
 from mldlc.store.layout import Store
 
 GROUP = 64  # records in a group at most
-DELAY = 0.02  # seconds that the first record of a group waits at most
+DELAY = 0.02  # seconds that the first record of a group waits; longer where the last write itself took longer
 
 
 class GroupedObjects(LocalObjects):
-    """An object port that keeps records (and leases) until `flush`. The objects are durable before their record."""
+    """An object port that keeps artifacts, records and leases until `flush`, which makes them durable in this order.
+
+    Until then an artifact lies in a staging folder, where the inline steps after it read it.
+    """
 
     def __init__(self, store: Store, owner: Mapping[str, str]) -> None:
         super().__init__(store, owner)
         self.pending: dict[str, tuple[Record, Lease | None]] = {}
-        self._since = 0.0
+        self._since = self._cost = 0.0
+        self._stage = store.work / f"{owner['run']}-stage"
+        self._staged: dict[str, Staged] = {}
+        self._count = 0
+
+    def put(self, folder: Path, type: str) -> Output:
+        if not self._staged:
+            self._stage.mkdir(exist_ok=True)
+        self._count += 1
+        staged = Staged(self.store, folder.rename(self._stage / str(self._count)), type)
+        self._staged.setdefault(staged.output.digest, staged)
+        return staged.output
+
+    def fetch(self, digest: str) -> Mapping[str, Path]:
+        staged = self._staged.get(digest)
+        return staged.paths() if staged else super().fetch(digest)
 
     def find(self, key: str) -> Record | None:
         kept = self.pending.get(key)
@@ -39,21 +57,26 @@ class GroupedObjects(LocalObjects):
 
     def due(self) -> bool:
         """Whether the group is large or old enough to be written."""
-        return len(self.pending) >= GROUP or (bool(self.pending) and time.monotonic() - self._since >= DELAY)
+        old = time.monotonic() - self._since >= max(DELAY, 2 * self._cost)
+        return len(self.pending) >= GROUP or (bool(self.pending) and old)
 
     def flush(self) -> None:
         """Write the group durably and give its leases back. OSError leaves none of the leases held."""
         group, self.pending = self.pending, {}
-        if not group:
+        staged, self._staged = self._staged, {}
+        if not group and not staged:
             return
+        start = time.monotonic()
         try:
-            records.write_records(self.store, [record for record, _ in group.values()])
+            write_group(self.store, list(staged.values()), [record for record, _ in group.values()])
             for key in group:
                 drop_scratch(self.store, key)
         finally:
             for _, lease in group.values():
                 if lease is not None:
                     lease.release()
+            shutil.rmtree(self._stage, ignore_errors=True)
+            self._cost = time.monotonic() - start
 
 
 class Inline:

@@ -56,9 +56,13 @@ class LocalObjects:
         self.owner = dict(owner)
 
     def fetch(self, digest: str) -> Mapping[str, Path]:
-        if not objects.has_tree(self.store, digest):
-            raise KeyError(digest)
-        return objects.tree_files(self.store, digest)
+        try:
+            files = objects.tree_files(self.store, digest)
+            for path in files.values():
+                path.stat()
+        except (FileNotFoundError, ValueError):
+            raise KeyError(digest) from None
+        return files
 
     def put(self, folder: Path, type: str) -> Output:
         return objects.put_tree(self.store, folder, type)

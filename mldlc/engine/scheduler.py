@@ -140,6 +140,8 @@ class Scheduler:
             self.later[step.id] = time.monotonic() + TICK
             return False
         elif step.needs.process == "inline" and ":" not in step.kind:
+            if file.purity == "effect":
+                self.commit()  # nothing goes out of the house before what it rests on is durable
             outcome = self.inline.execute(file, lambda t, d: self.emit(t, step.id, **d), self._stopping)
             self._ended(step, outcome)
         else:
