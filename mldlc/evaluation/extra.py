@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
@@ -73,8 +74,6 @@ def measure(task: Task, metrics: dict[str, Metric], sample: Sample) -> dict[str,
 
 
 def _prediction(task: Task, metric: Any, sample: Sample) -> Any:
-    import inspect
-
     takes_threshold = "threshold" in inspect.signature(metric.func).parameters
     if task.kind == "binary" and takes_threshold:
         return task.predicted_class(sample.prediction)
