@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from mldlc.store.gc import collect_garbage
 from mldlc.store.layout import Store, open_store
@@ -19,26 +20,34 @@ from tests.store.making import age, commit, key_of
 FORK = multiprocessing.get_context("fork")
 
 
-def _produce(outputs: str, seed: int) -> None:
-    """Store and record without end: single records and groups, new objects and ones that are already there."""
-    store = open_store(outputs)  # type: ignore[arg-type]
+def _produce(outputs: Path, seed: int) -> None:
+    """Store and record without end."""
+    store = open_store(outputs)
     chance = random.Random(seed)
     while True:
-        name = f"{seed}-{chance.randrange(1 << 30)}"
-        files = {f"d{n % 3}/f{n}": bytes([chance.randrange(4)]) * chance.randrange(60_000) for n in range(6)}
-        with acquire(store, key_of("the one key all want"), {"pid": os.getpid()}, poll=0.001):
-            record = commit(store, name, files)
-        write_records(store, [replace(record, key=key_of(f"{name}-{n}")) for n in range(8)])
+        _produce_once(store, seed, chance)
 
 
-def test_kill_at_forty_random_moments(tmp_path) -> None:
+def _produce_once(store: Store, seed: int, chance: random.Random) -> None:
+    """A single record and a group, over new objects and ones that are already there."""
+    name = f"{seed}-{chance.randrange(1 << 30)}"
+    files = {f"d{n % 3}/f{n}": bytes([chance.randrange(4)]) * chance.randrange(60_000) for n in range(6)}
+    with acquire(store, key_of("the one key all want"), {"pid": os.getpid()}, poll=0.001):
+        record = commit(store, name, files)
+    write_records(store, [replace(record, key=key_of(f"{name}-{n}")) for n in range(8)])
+
+
+def test_kill_at_forty_random_moments(tmp_path: Path) -> None:
     chance = random.Random(11)
     outputs = tmp_path / "outputs"
+    begun = time.monotonic()
+    _produce_once(open_store(outputs), -1, chance)
+    unit = time.monotonic() - begun  # moments are spread over the work, however busy the disk is
     recorded = []
     for seed in range(40):
         child = FORK.Process(target=_produce, args=(outputs, seed))
         child.start()
-        time.sleep(0.004 + chance.random() * 0.06)
+        time.sleep(0.004 + chance.random() * 3 * unit)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         assert child.exitcode == -signal.SIGKILL, "it died of something else"
