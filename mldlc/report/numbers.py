@@ -69,5 +69,6 @@ def words(name: Any) -> str:
     """An identifier as a label: "average_precision" -> "average precision"; known abbreviations in capitals."""
     text = str(name)
     known = {"auroc": "AUROC", "auprc": "AUPRC", "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "r2": "R²", "f1": "F1",
-             "ece": "ECE", "lr": "learning rate", "mape": "MAPE", "medae": "median absolute error"}  # fmt: skip
+             "ece": "ECE", "lr": "learning rate", "mape": "MAPE", "median_ae": "median absolute error",
+             "matthews_corrcoef": "Matthews correlation", "concordance_corrcoef": "concordance correlation"}  # fmt: skip
     return known.get(text.lower(), " ".join(known.get(part, part) for part in text.split("_")))

@@ -8,7 +8,11 @@ from mldlc.config.project_schema import ProjectConfig
 from mldlc.plan.artifact import Decision, Expectations, Metrics, Model, Profile, Report
 from mldlc.plan.spec import Resources, StepSpec, optional
 
-_TEMPLATES = tuple(str(path) for path in sorted((Path(__file__).parent / "templates").iterdir()))
+_TEMPLATES = tuple(
+    str(path)
+    for path in sorted((Path(__file__).parent / "templates").iterdir())
+    if path.suffix in (".html", ".css", ".js")
+)
 
 REPORT = StepSpec(
     kind="report.report",

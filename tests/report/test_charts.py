@@ -54,6 +54,13 @@ def test_axes_name_themselves_and_their_ticks() -> None:
     assert {"Title", "across", "up", "a", "0", "0.2", "0.4", "0.6", "0.8", "1"} <= set(texts)
 
 
+def test_an_axis_of_whole_numbers_marks_no_others() -> None:
+    lines = [xy.Line("a", [(1, 0), (4, 1)])]
+    texts = [t.text for t in parsed(xy.line_chart("t", xy.Axis("epoch", whole=True), xy.Axis("y"), lines)).iter("text")]
+    assert {"1", "2", "3", "4"} <= set(texts)
+    assert not {"1.5", "2.5", "3.5"} & set(texts)
+
+
 def test_histogram_bars_have_the_height_of_their_counts() -> None:
     root = parsed(bars.histogram("t", "x", [0, 1, 2, 3], [5, 10, 0]))
     drawn = of(root, "rect", "fill")

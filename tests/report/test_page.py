@@ -126,6 +126,19 @@ def test_config_and_lineage_show_every_key_and_digest(full: StepRun) -> None:
     assert "[256, 128]" in page.text
 
 
+def test_inputs_known_by_digest_alone_find_their_step(render: Render, full: StepRun) -> None:
+    bare = [
+        {**step, "inputs": {p: {"": ref["digest"] for ref in refs} for p, refs in step["inputs"].items()}}
+        for step in artifacts.lineage()
+    ]
+    arrows = [
+        [(a["data-from"], a["data-to"]) for _, a in Page(html(run)).tags if "data-from" in a]
+        for run in (render({}, lineage=bare), full)
+    ]
+    assert arrows[0] == arrows[1]
+    assert len(arrows[0]) > 20
+
+
 def test_hostile_names_are_text(render: Render, tmp_path: Any) -> None:
     evil = HOSTILE
     columns = [

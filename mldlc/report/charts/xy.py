@@ -31,10 +31,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: its label and its interval (None: from the data)."""
+    """One axis: its label, its interval (None: from the data), and whether only whole numbers are marked on it."""
 
     label: str
     domain: tuple[float, float] | None = None
+    whole: bool = False
 
 
 def line_chart(
@@ -48,7 +49,7 @@ def line_chart(
 ) -> Markup:
     """A chart of 400 x 280 pixels. diagonal: the line y = x, as a reference. mark_x: a vertical mark and its words."""
     right, left = _scales(x, y, lines)
-    parts = [axes(right, left, x.label, y.label)]
+    parts = [axes(right, left, x.label, y.label, whole=x.whole)]
     if diagonal:
         low, high = max(right.low, left.low), min(right.high, left.high)
         parts.append(el("path", d=path_of([(right(low), left(low)), (right(high), left(high))]), class_="ref"))
@@ -82,7 +83,7 @@ def _draw(line: Line, right: Linear, left: Linear) -> list[Markup]:
     return parts
 
 
-def axes(right: Linear, left: Linear, x_label: str, y_label: str) -> Markup:
+def axes(right: Linear, left: Linear, x_label: str, y_label: str, *, whole: bool = False) -> Markup:
     """Grid, tick labels and axis labels between two scales in pixels."""
     parts = []
     for value in ticks(left.low, left.high, 5):
@@ -90,6 +91,8 @@ def axes(right: Linear, left: Linear, x_label: str, y_label: str) -> Markup:
         parts.append(el("path", d=path_of([(right.start, at), (right.end, at)]), class_="grid"))
         parts.append(el("text", tick_text(value), x=right.start - 6, y=at + 3.5, class_="tick", text_anchor="end"))
     for value in ticks(right.low, right.high, 6):
+        if whole and value != int(value):
+            continue
         at = right(value)
         parts.append(el("path", d=path_of([(at, left.start), (at, left.start + 4)]), class_="axis"))
         parts.append(el("text", tick_text(value), x=at, y=left.start + 16.0, class_="tick", text_anchor="middle"))

@@ -39,12 +39,16 @@ def diagnose(artifact: Any) -> dict[str, Any] | None:
 def _models(models: Mapping[str, Any], part: str) -> list[dict[str, Any]]:
     """One row a model with its metrics on the part."""
     table = []
-    for name, item in models.items():
+    for name, item in sorted(models.items(), key=_ours_first):
         kind = section(models, name).get("kind")
         label = f"{name} ({kind})" if kind else name
         metrics = section(section(item, "parts"), part)
         table.append({"name": label, **{k: v for k, v in metrics.items() if is_number(v)}})
     return table
+
+
+def _ours_first(item: tuple[str, Any]) -> tuple[bool, str]:
+    return item[0] != "model", item[0]
 
 
 def _ends(values: list[dict[str, Any]]) -> dict[str, Any]:

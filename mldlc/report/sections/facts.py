@@ -13,9 +13,12 @@ from mldlc.report.sections.documents import document, is_number
 
 NAMES = ("column", "feature", "input", "name", "rule", "sd")
 VALUES = ("importance", "drop", "mean_absolute_change", "spread", "score", "mean")
+LEAD = (*NAMES, "row", "decile", "value", "label")
+TITLE = 46
 HIDDEN = ("format", "items")
 BARS = 20
 ROWS = 60
+LISTED = 60
 
 
 def facts(artifact: Any, name: str) -> dict[str, Any] | None:
@@ -71,7 +74,7 @@ def _even(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _table(found: list[dict[str, Any]], title: str, depth: int) -> list[dict[str, Any]]:
     keys = [k for k in dict.fromkeys(k for row in found for k in row) if k not in HIDDEN]
-    keys.sort(key=lambda k: k not in NAMES)
+    keys.sort(key=lambda k: LEAD.index(k) if k in LEAD else len(LEAD))
     blocks: list[dict[str, Any]] = []
     chart = bars(found, title)
     if chart is not None:
@@ -93,12 +96,10 @@ def bars(found: list[dict[str, Any]], title: str) -> Markup | None:
     if not all(is_number(row[name]) for row in found):
         known.sort(key=lambda item: -abs(item[1]))
     rows = [(n, v, f"{n}: {words(value)} {number(v)}") for n, v in known[:BARS]]
-    label = f"{words(value)} by {words(name)}"
-    if value == "mean" and title:
-        title, label = "", f"{title} by {words(name)}"
-    return horizontal(
-        f"{title[:1].upper()}{title[1:]}: {label}" if title else label[:1].upper() + label[1:], words(value), rows
-    )
+    named = title or words(value)
+    whole = f"{named} by {words(name)}" if value == "mean" or not title else f"{title}: {words(value)} by {words(name)}"
+    shown = whole if len(whole) <= TITLE else title
+    return horizontal(shown[:1].upper() + shown[1:], words(value), rows)
 
 
 def _nested(value: Any) -> bool:
@@ -115,6 +116,6 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_text(v)}" for k, v in value.items()) or "–"
     if isinstance(value, list | tuple):
-        shown = ", ".join(_text(v) for v in value[:12])
-        return (shown + (f", … ({len(value)} in all)" if len(value) > 12 else "")) or "none"
+        shown = ", ".join(_text(v) for v in value[:LISTED])
+        return (shown + (f", … ({len(value)} in all)" if len(value) > LISTED else "")) or "none"
     return number(value) if not isinstance(value, str) else (value or "–")

@@ -54,4 +54,4 @@ def _chart(measured: str, series: list[tuple[str, str]], epochs: list[dict[str, 
         return None
     mark = (float(best), f"best: epoch {number(best)}") if is_number(best) and len(epochs) > 1 else None
     title = words(measured)
-    return line_chart(title[:1].upper() + title[1:], Axis("epoch"), Axis(""), lines, mark_x=mark)
+    return line_chart(title[:1].upper() + title[1:], Axis("epoch", whole=True), Axis(""), lines, mark_x=mark)
