@@ -13,6 +13,7 @@ from mldlc.plan.keys import node_key
 from mldlc.plan.reason import Reason
 from mldlc.store.layout import Store, existing_store
 from mldlc.store.records import read_record, reusable
+from mldlc.store.statcache import ALWAYS
 
 
 def run(draft: Draft) -> None:
@@ -99,7 +100,7 @@ def _look_up(draft: Draft, store: Store | None, node: Node, forced: set[str]) ->
     node.action = "reuse"
     assert store is not None
     node.evicted = not reusable(store, record)
-    if any(source.identity == "always" for source in node.observed):
+    if any(source.token == ALWAYS for source in node.observed):
         node.action, node.digests, node.evicted = "run", {}, False
         node.reasons = [Reason("always")]
 

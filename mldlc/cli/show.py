@@ -1,0 +1,88 @@
+"""One run: its steps, metrics, errors and files. A live run is followed until it ends (or Ctrl-C)."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from typing import Any
+
+from mldlc.cli.frame import emit, outputs_argument, outputs_of
+from mldlc.cli.views.style import coloured, duration, paint, size
+from mldlc.engine.history import RunInfo, follow, read_run
+from mldlc.plan.codec import encode
+
+COLOURS = {"ok": "green", "failed": "red", "rejected": "red", "waiting": "magenta", "running": "blue"}
+MARKS = {"ran": "+", "reused": "=", "in_place": "=", "applied": "!", "failed": "x", "skipped": "-", "waiting": "!"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `mldlc show`."""
+    parser.add_argument("run", nargs="?", default="latest", help="a run, the start of its name, or latest (default)")
+    parser.add_argument("--no-follow", action="store_true", help="do not follow a live run")
+    parser.add_argument("--json", action="store_true", help="NDJSON on stdout")
+    outputs_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the run."""
+    outputs = outputs_of(args)
+    info = read_run(outputs, args.run)
+    if info.status == "running" and not args.no_follow:
+        _follow(outputs, info, args.json)
+        info = read_run(outputs, info.run)
+    if args.json:
+        for id, step in info.steps.items():
+            emit({"type": "step", "step": id, **step})
+        emit({"format": "mldlc.show/1", **summary(info)})
+    else:
+        print("\n".join(lines(info, coloured())))
+    return 0
+
+
+def _follow(outputs: Any, info: RunInfo, as_json: bool) -> None:
+    from mldlc.cli.views.progress import describe
+
+    for event in follow(outputs, info.run):
+        if as_json:
+            emit({"type": event.type, "time": event.time, "step": event.step, **encode(event.data)})
+        elif text := describe(event):
+            print(f"{event.step:<14}{text}", flush=True)
+
+
+def summary(info: RunInfo) -> dict[str, Any]:
+    """The run without its steps, as JSON."""
+    return {
+        "run": info.run,
+        "plan": info.plan,
+        "name": info.name,
+        "status": info.status,
+        "counts": info.counts,
+        "metrics": info.metrics,
+        "seconds": info.seconds,
+        "folder": str(info.folder),
+    }
+
+
+def lines(info: RunInfo, colour: bool) -> list[str]:
+    """The run for a person."""
+    started = datetime.datetime.fromtimestamp(info.started).isoformat(" ", "seconds") if info.started else "?"
+    out = [
+        f"{info.run}  {paint(info.status, COLOURS.get(info.status, 'yellow'), colour)}  {info.name}",
+        f"started {started}, took {duration(info.seconds)}, plan {info.plan[:12]}",
+    ]
+    width = max([len(id) for id in info.steps] + [8]) + 2
+    for id, step in info.steps.items():
+        status = str(step.get("status", "?"))
+        took = duration(step["seconds"]) if status == "ran" and step.get("seconds") is not None else ""
+        memory = f"peak {size(step['memory'])}" if status == "ran" and step.get("memory") else ""
+        out.append(f"  {MARKS.get(status, ' ')} {id:<{width}}{status:<10}{took:<10}{memory}".rstrip())
+        error = step.get("error")
+        if error:
+            out.append(paint(f"      {error.get('message', error)}", "red", colour))
+    for part, values in info.metrics.items():
+        numbers = {k: v for k, v in values.items() if isinstance(v, int | float)} if isinstance(values, dict) else {}
+        if numbers:
+            out.append(f"  {part:<6}" + "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+    page = info.folder / "report.html"
+    out.append(f"folder {info.folder}")
+    return [*out, f"report {page}"] if page.exists() else out
