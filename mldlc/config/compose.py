@@ -14,7 +14,7 @@ from mldlc.config.interpolate import Path as KeyPath
 from mldlc.config.interpolate import Resolution, Resolver, is_constant, is_repeatable, overlay
 from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
-from mldlc.config.tree import Ledger
+from mldlc.config.tree import Ledger, digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def compose(project: Project, request: Request) -> Composition:
 
     seam.env_reads.clear()
     ledger = Ledger()
-    if project.manifest is not None:
-        _record_manifest(project, ledger)
+    if project.manifest is not None and project.manifest.is_file():
+        ledger.files[str(project.manifest)] = digest(project.manifest.read_bytes())
     config_dir = None if request.config_dir is None else str(Path(request.config_dir).absolute())
     composer = seam.Composer(project, request.config_name, config_dir, ledger)
     sweep = _Sweep(composer, request)
@@ -83,14 +83,6 @@ def compose(project: Project, request: Request) -> Composition:
         sweep.cacheable,
         dict(sorted(ledger.refs.items())),
     )
-
-
-def _record_manifest(project: Project, ledger: Ledger) -> None:
-    from mldlc.config.tree import digest
-
-    assert project.manifest is not None
-    if project.manifest.is_file():
-        ledger.files[str(project.manifest)] = digest(project.manifest.read_bytes())
 
 
 @dataclass
@@ -127,7 +119,7 @@ class _Sweep:
             try:
                 resolution, whole = self._compose(job, swept, choices, number)
                 provenance = Provenance(self.composer, tuple(job), resolution)
-                if whole or resolution.missing or resolution.failures:
+                if whole or resolution.missing or resolution.failures or any(".kind=" in line for line in swept):
                     self._check(job, resolution, provenance)
             except (DiagnosticError, *seam.Failure) as error:
                 failed.add(choices)

@@ -157,7 +157,7 @@ def _parents(path: str) -> list[str]:
 @lru_cache(maxsize=64)
 def _load(repo: str, commit: str, folder: str) -> tuple[dict[str, str], dict[str, bytes]]:
     """Entries (path -> mode) and blobs of the YAML files and links under a folder of a commit."""
-    done = run_git(Path(repo), "ls-tree", "-r", "-z", f"{commit}:{folder}")
+    done = run_git(Path(repo), "ls-tree", "-r", "-z", "--full-tree", f"{commit}:{folder}")
     if done.returncode:
         raise fail("bad_git_source", f"no folder '{folder}' in {repo} at {commit[:12]}")
     entries: dict[str, str] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mldlc.config.interpolate import Path, Resolution, dotted, is_repeatable
-from mldlc.config.marks import construct, find
+from mldlc.config.marks import construct, find, parse
 from mldlc.plan.diagnostic import Location
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ class Writer:
     source: Literal["file", "command line", "interpolation"]
 
 
+@dataclass(frozen=True)
+class _Text:
+    """One config file of a composition: the package that it goes under, its YAML nodes, its name in messages."""
+
+    package: tuple[str, ...]
+    root: yaml.Node | None
+    file: str
+
+
 class Provenance:
     """The history of one point's values. Keys are dotted; list items are reached by their index."""
 
@@ -39,7 +48,7 @@ class Provenance:
         """Every writer of a key, or of a part of it, in merge order: the last one wins. [] for an unknown key."""
         path = tuple(key.split(".")) if key else ()
         found: list[Writer] = []
-        for text in self._composer.texts(self._lines):
+        for text in _texts_of(self._composer, self._lines):
             _apply(found, path, text.package, lambda rest, t=text: _in_file(t.root, rest, t.file))  # type: ignore[misc]
         for line in self._lines:
             if self._composer.is_value(line):
@@ -102,6 +111,21 @@ class Provenance:
         return {dotted(path): text for path, text in self._resolution.texts.items()}
 
 
+def _texts_of(composer: Composer, lines: tuple[str, ...]) -> list[_Text]:
+    """Every config file of a composition that worked, in merge order, Hydra's own left out."""
+    choices = tuple(line for line in lines if not composer.is_value(line))
+    known: dict[tuple[str, ...], list[_Text]] = composer.session.notes
+    if choices not in known:
+        outline, repo = composer.outline(choices)
+        known[choices] = []
+        for item in outline.defaults:
+            found = composer.text_of(item.config_path, repo) if item.config_path else None
+            if found is not None and not str(item.config_path).startswith("hydra/"):
+                package = tuple(item.package.split(".")) if item.package else ()
+                known[choices].append(_Text(package, parse(found[1]), found[0]))
+    return known[choices]
+
+
 def _apply(found: list[Writer], path: Path, target: Path, look: Any) -> None:
     """Add what a write to `target` says of `path`; a write of a plain value above `path` ends what was there before."""
     shared = min(len(path), len(target))
@@ -158,7 +182,7 @@ def _writer(where: Location, value: Any, source: Literal["file", "command line"]
 def _plain(node: yaml.Node) -> Any:
     from mldlc.config import seam
 
-    return construct(node, seam.YamlLoader)
+    return construct(node, seam.DIALECT.loader)
 
 
 def _keys(node: Any, prefix: str) -> Iterator[str]:

@@ -9,13 +9,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra import version
+from hydra._internal import defaults_list as _defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository, IConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
@@ -37,7 +36,7 @@ from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from mldlc.config.marks import fast_loader, parse
+from mldlc.config.marks import fast_loader
 from mldlc.config.project import Project
 from mldlc.config.session import Dialect, Session, entries, read_config
 from mldlc.config.tree import FolderTree, Ledger, Tree
@@ -54,9 +53,6 @@ Failure = (
 env_reads: dict[str, str | None] = {}
 
 
-YamlLoader = fast_loader(get_yaml_loader())
-
-
 def _problem(text: str) -> str:
     """What is wrong with the syntax of an interpolated text, "" when nothing is."""
     try:
@@ -66,7 +62,7 @@ def _problem(text: str) -> str:
     return ""
 
 
-DIALECT = Dialect(YamlLoader, ConfigSource._get_header_dict, _problem)
+DIALECT = Dialect(fast_loader(get_yaml_loader()), ConfigSource._get_header_dict, _problem)
 
 
 def _record_env(name: str, *default: Any) -> str | None:
@@ -201,6 +197,29 @@ class Repository(ConfigRepository):
                 self.sources.append(SourcesRegistry.instance().resolve(scheme)(entry.provider, entry.path))
 
 
+_full_map = _defaults_list._create_interpolation_map
+_NO_CHOICES = OmegaConf.create()
+
+
+def _interpolation_map(overrides: Any, defaults: Any, self_added: bool) -> DictConfig:
+    """Hydra's map of choices, made only for a defaults list that interpolates: Hydra makes it for each, at a third of
+    the cost of a large composition."""
+    interpolates = any("${" in str(getattr(item, "value", None) or getattr(item, "path", "")) for item in defaults)
+    return _full_map(overrides, defaults, self_added) if interpolates else _NO_CHOICES
+
+
+@contextmanager
+def _hydra_at_work() -> Iterator[None]:
+    """Around every composition: no warnings of Hydra's own, no needless maps."""
+    _defaults_list._create_interpolation_map = _interpolation_map  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        _defaults_list._create_interpolation_map = _full_map
+
+
 def search_path(project: Project, config_dir: str | None) -> ConfigSearchPath:
     """Hydra's search path: its own configs, then ours in order of precedence, then its schemas."""
     path = ConfigSearchPathImpl()
@@ -214,15 +233,6 @@ def search_path(project: Project, config_dir: str | None) -> ConfigSearchPath:
             plugin().manipulate_search_path(path)  # type: ignore[attr-defined]
     path.append("schema", "structured://")
     return path
-
-
-@dataclass(frozen=True)
-class Text:
-    """One config file of a composition: the package that it goes under, its YAML nodes, its name in messages."""
-
-    package: tuple[str, ...]
-    root: yaml.Node | None
-    file: str
 
 
 class Composer:
@@ -239,7 +249,6 @@ class Composer:
         self._parser = OverridesParser.create(config_loader=self.loader)
         self._overrides: dict[str, Override] = {}
         self._sources: CachingConfigRepository | None = None
-        self._texts: dict[tuple[str, ...], list[Text]] = {}
 
     def parse(self, line: str) -> Override:
         """Parse one override (memoised). Raises one of `Failure` with the parser's complaint."""
@@ -249,15 +258,13 @@ class Composer:
 
     def load(self, lines: Sequence[str]) -> DictConfig:
         """Compose: exactly Hydra's result, `hydra` node included. Raises one of `Failure`, or DiagnosticError."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with _hydra_at_work():
             return self.loader.load_configuration(self.config_name, list(lines), RunMode.RUN)
 
     def open_sources(self, lines: Sequence[str]) -> None:
         """Take `hydra.searchpath` of the command line or of the primary config into account for what follows."""
         extra = [line for line in lines if line.startswith("hydra.searchpath")]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with _hydra_at_work():
             _, self._sources = self.loader._parse_overrides_and_create_caching_repo(self.config_name, extra)
 
     @property
@@ -278,8 +285,7 @@ class Composer:
 
     def outline(self, lines: Sequence[str]) -> tuple[DefaultsList, CachingConfigRepository]:
         """The defaults list of a composition. Raises one of `Failure`, or DiagnosticError."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with _hydra_at_work():
             parsed, repo = self.loader._parse_overrides_and_create_caching_repo(self.config_name, list(lines))
             return create_defaults_list(repo, self.config_name, parsed, prepend_hydra=True, skip_missing=False), repo
 
@@ -289,19 +295,6 @@ class Composer:
         cfg = self.loader._compose_config_from_defaults_list(outline.defaults, repo)
         OmegaConf.set_struct(cfg, True)
         return cfg
-
-    def texts(self, lines: Sequence[str]) -> list[Text]:
-        """Every config file of a composition that worked, in merge order, Hydra's own left out."""
-        key = tuple(line for line in lines if not self.is_value(line))
-        if key not in self._texts:
-            outline, repo = self.outline(key)
-            self._texts[key] = []
-            for item in outline.defaults:
-                found = self.text_of(item.config_path, repo) if item.config_path else None
-                if found is not None and not str(item.config_path).startswith("hydra/"):
-                    package = tuple(item.package.split(".")) if item.package else ()
-                    self._texts[key].append(Text(package, parse(found[1]), found[0]))
-        return self._texts[key]
 
     def text_of(self, path: str, repo: IConfigRepository | None = None) -> tuple[str, str] | None:
         """(name for messages, text) of the file that Hydra takes for a config path."""

@@ -26,6 +26,7 @@ class Session:
     lenient: list[Diagnostic] | None = None
     absent: set[str] = field(default_factory=set)  # config paths to take as empty (lenient only)
     seen: dict[str, None] = field(default_factory=dict)  # config paths in the order of reading
+    notes: dict[Any, Any] = field(default_factory=dict)  # what provenance has worked out, by set of choices
     skipped: set[str] = field(default_factory=set)  # those of broken files (lenient only)
 
     def tree(self, path: str) -> Tree:

@@ -1,0 +1,167 @@
+"""Configs from git revisions: real temporary repositories, moving and pinned revisions, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mldlc.config.gittree import GitTree, parse_address
+from mldlc.config.project import Project, find_project, project_at
+from mldlc.plan.diagnostic import DiagnosticError, Location
+from tests.config.conftest import FILES, commit, errors, git, run, write
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> tuple[Path, str, str]:
+    """A repository of shared configs with two commits: (path, first sha, second sha); the first is tagged v1."""
+    repo = tmp_path / "shared"
+    first = commit(
+        write(repo, {}) if repo.exists() else (repo.mkdir() or repo), {"conf/model/big.yaml": "kind: big\nwidth: 512\n"}
+    )
+    git(repo, "tag", "v1")
+    second = commit(
+        repo,
+        {"conf/model/big.yaml": "kind: big\nwidth: 1024\nwidth2: ${seed}\n", "conf/model/huge.yaml": "kind: huge\n"},
+    )
+    return repo, first, second
+
+
+def extending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> Project:
+    """The demo repository extending a source."""
+    monkeypatch.setattr("mldlc.config.project.shipped_conf", lambda: tmp_path / "none")
+    files = {**FILES, "mldlc.yaml": f"name: demo\nconf: [conf]\nextends:\n  - {source}\n"}
+    return find_project(write(tmp_path / "demo", files))
+
+
+def test_a_tag_and_a_branch_of_one_repository(
+    shared: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, first, second = shared
+    old = run(extending(tmp_path, monkeypatch, "git://v1:conf@../shared"), "model=big")
+    assert old.points[0].config["model"] == {"kind": "big", "width": 512}
+    assert old.refs == {f"v1@{repo}": first}
+    new = run(extending(tmp_path, monkeypatch, "git://main:conf@../shared"), "model=big")
+    assert new.points[0].config["model"]["width2"] == 7
+    assert new.refs == {f"main@{repo}": second}
+    assert new.points[0].provenance.locate("model.width") == Location(f"git://main:conf@{repo}/model/big.yaml", 2)
+    pinned = run(extending(tmp_path, monkeypatch, f"git://{first}:conf@../shared"), "model=big")
+    assert pinned.refs == {}
+    assert pinned.points[0].config["model"]["width"] == 512
+
+
+def test_the_search_path_of_hydra(
+    shared: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, _, _ = shared
+    project = extending(tmp_path, monkeypatch, "git://v1:conf@../shared")
+    project = Project(project.root, project.conf[:1], (), project.manifest, project.name)
+    line = f"hydra.searchpath=['git://v1:conf@{repo}']"
+    composition = run(project, line, "model=big", "model.width=3")
+    assert composition.points[0].config["model"] == {"kind": "big", "width": 3}
+    assert [str(w.where) for w in composition.points[0].provenance.writers("model.width")] == [
+        f"git://v1:conf@{repo}/model/big.yaml:2",
+        "command line",
+    ]
+    swept = run(project, line, "model=big,mlp", "model.width=1,2", multirun=True)
+    assert [point.config["model"]["width"] for point in swept.points] == [1, 2, 1, 2]
+    assert errors(project, "hydra.searchpath=['git://v7:conf@../shared']", "model=big") == [
+        f"command line: no revision 'v7' in {repo}; there are: main, v1"
+    ]
+
+
+def test_mistakes_in_a_git_config_name_revision_and_line(
+    shared: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, _, _ = shared
+    commit(repo, {"conf/model/broken.yaml": "kind: x\nlist: [1\n"})
+    project = extending(tmp_path, monkeypatch, "git://main:conf@../shared")
+    [found] = errors(project, "model=broken")
+    assert found.startswith(f"git://main:conf@{repo}/model/broken.yaml:3: broken YAML: expected ',' or ']'")
+    [unknown] = errors(project, "model=hug")
+    assert "did you mean 'huge'? (options: big, broken, cnn, huge, mlp" in unknown
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("git://v9:conf@../shared", "mldlc.yaml:4: no revision 'v9' in {repo}; there are: main, v1"),
+        ("git://v1:cnf@../shared", "mldlc.yaml:4: no folder 'cnf' in {repo} at {sha}"),
+        ("git://v1:conf@../gone", "mldlc.yaml:4: no git repository at {root}/gone"),
+        ("git://v1:../x@../shared", "mldlc.yaml:4: the folder of 'git://v1:../x@../shared' leaves the repository; "
+         "write it without '..' or '/'"),
+        ("git://v1@../shared", "mldlc.yaml:4: 'git://v1@../shared' is not a git config source; "
+         "expected git://<revision>:<folder>@<path of the repository>"),
+        ("git://v1:conf@https://example.org/x.git", "mldlc.yaml:4: 'git://v1:conf@https://example.org/x.git' names a "
+         "remote repository; clone it first and name the clone: a plan reads nothing from the network"),
+        ("../nowhere", "mldlc.yaml:4: extends: no folder '../nowhere'"),
+    ],
+)  # fmt: skip
+def test_a_bad_source_is_told_at_its_line(
+    shared: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, text: str
+) -> None:
+    repo, first, _ = shared
+    with pytest.raises(DiagnosticError) as caught:
+        extending(tmp_path, monkeypatch, source)
+    assert str(caught.value) == text.format(repo=repo, sha=first[:12], root=tmp_path)
+
+
+def test_an_option_of_git_is_not_an_option_of_git_commands(shared: tuple[Path, str, str], tmp_path: Path) -> None:
+    with pytest.raises(DiagnosticError, match="no revision '--output=x'"):
+        GitTree(parse_address(f"git://--output=x:conf@{shared[0]}", tmp_path))
+
+
+def test_links_large_files_and_submodules_are_refused(tmp_path: Path) -> None:
+    repo = tmp_path / "odd"
+    repo.mkdir()
+    (repo / "conf").mkdir()
+    (repo / "conf" / "good.yaml").symlink_to("real.yaml")
+    (repo / "conf" / "out.yaml").symlink_to("../secret.yaml")
+    (repo / "conf" / "loop.yaml").symlink_to("loop.yaml")
+    lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    commit(repo, {"conf/real.yaml": "a: 1\n", "secret.yaml": "b: 1\n", "conf/lfs.yaml": lfs})
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    commit(inner, {"x.yaml": "a: 1\n"})
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "conf/module")
+    git(repo, "commit", "-q", "-m", "module")
+    tree = GitTree(parse_address(f"git://HEAD:conf@{repo}", tmp_path))
+    assert tree.read("good.yaml") == "a: 1\n"
+    for path, reason in [
+        ("out.yaml", "is a symbolic link out of the config source"),
+        ("loop.yaml", "is a loop of symbolic links"),
+        ("lfs.yaml", "is a Git LFS pointer"),
+        ("../secret.yaml", "leaves the folder of the config source"),
+    ]:
+        with pytest.raises(DiagnosticError, match=reason):
+            tree.read(path)
+    with pytest.raises(DiagnosticError, match="is a submodule"):
+        tree.is_dir("module")
+
+
+def test_hooks_of_the_repository_do_not_run(shared: tuple[Path, str, str], tmp_path: Path) -> None:
+    repo = shared[0]
+    mark = tmp_path / "ran"
+    for name in ("post-checkout", "reference-transaction", "post-index-change"):
+        hook = repo / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {mark}\n")
+        hook.chmod(0o755)
+    GitTree(parse_address(f"git://main:conf@{repo}", tmp_path)).read("model/big.yaml")
+    assert not mark.exists()
+
+
+def test_a_project_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mldlc.config.project.shipped_conf", lambda: tmp_path / "none")
+    repo = tmp_path / "mono"
+    repo.mkdir()
+    first = commit(repo, {f"app/{name}": text for name, text in FILES.items()})
+    commit(
+        repo, {"app/conf/optimizer/adam.yaml": "kind: adam\nlr: 0.7\n", "app/mldlc.yaml": "name: later\nconf: [conf]\n"}
+    )
+    was, now = project_at(repo / "app", "HEAD~1"), project_at(repo / "app", "main")
+    assert (was.name, now.name) == ("demo", "later")
+    assert was.conf[0] == f"git://{first}:app/conf@{repo / 'app'}"
+    assert run(was).points[0].config["optimizer"]["lr"] == 0.001
+    assert run(now).points[0].config["optimizer"]["lr"] == 0.7
+    assert run(was).refs == {}
