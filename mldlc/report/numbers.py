@@ -6,6 +6,12 @@ import math
 from typing import Any
 
 THIN = "\u2009"
+KNOWN = {
+    "auroc": "AUROC", "auprc": "AUPRC", "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "mape": "MAPE", "r2": "R²",
+    "f1": "F1", "ece": "ECE", "lr": "learning rate", "median_ae": "median absolute error",
+    "matthews_corrcoef": "Matthews correlation", "concordance_corrcoef": "concordance correlation",
+}  # fmt: skip
+"How abbreviated names are written for people."
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -68,7 +74,4 @@ def short(digest: Any, length: int = 12) -> str:
 def words(name: Any) -> str:
     """An identifier as a label: "average_precision" -> "average precision"; known abbreviations in capitals."""
     text = str(name)
-    known = {"auroc": "AUROC", "auprc": "AUPRC", "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "r2": "R²", "f1": "F1",
-             "ece": "ECE", "lr": "learning rate", "mape": "MAPE", "median_ae": "median absolute error",
-             "matthews_corrcoef": "Matthews correlation", "concordance_corrcoef": "concordance correlation"}  # fmt: skip
-    return known.get(text.lower(), " ".join(known.get(part, part) for part in text.split("_")))
+    return KNOWN.get(text.lower(), " ".join(KNOWN.get(part, part) for part in text.split("_")))
