@@ -68,7 +68,26 @@ class Table:
 
 def write_partition(frame: pl.DataFrame, path: Path) -> None:
     """Write one partition canonically: uncompressed Arrow IPC, fixed record batches, no metadata of time or host."""
-    frame.rechunk().write_ipc(path, compression="uncompressed", record_batch_size=BATCH_ROWS)
+    sink_partition(frame.lazy(), path)
+
+
+def sink_partition(frame: pl.LazyFrame, path: Path) -> None:
+    """Stream a lazy frame into one canonical partition: memory stays flat, equal rows give equal bytes.
+
+    The bytes under a null and the buffers of text would else tell how the frame came about (and on how many threads):
+    nulls lie over zeros, and text is written with offsets, not as views.
+    """
+    frame.select(_canonical(name, dtype) for name, dtype in frame.collect_schema().items()).sink_ipc(
+        path, compression="uncompressed", record_batch_size=BATCH_ROWS, compat_level=pl.CompatLevel.oldest()
+    )
+
+
+def _canonical(name: str, dtype: pl.DataType) -> pl.Expr:
+    zero = "" if dtype == pl.String else False if dtype == pl.Boolean else 0
+    if not (dtype in (pl.String, pl.Boolean) or dtype.is_numeric() or dtype.is_temporal()):
+        return pl.col(name)
+    filled = pl.col(name).fill_null(pl.lit(zero).cast(dtype))
+    return pl.when(pl.col(name).is_not_null()).then(filled).alias(name)
 
 
 def write_table(

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from mldlc.artifacts.table import BATCH_ROWS, Column, Table, write_manifest
+from mldlc.artifacts.table import Column, Table, sink_partition, write_manifest
 from mldlc.data.dtypes import TYPES, expected, from_text, nulled
 from mldlc.plan.context import Context, StepError
 from mldlc.plan.diagnostic import did_you_mean
@@ -100,7 +100,7 @@ def _clean(
         shutil.copyfile(source, target)
     else:
         keep = valued.filter(~pl.any_horizontal(drops.values())) if drops else valued
-        keep.sink_ipc(target, compression="uncompressed", record_batch_size=BATCH_ROWS)
+        sink_partition(keep, target)
     return int(pl.scan_ipc(target).select(pl.len()).collect().item())
 
 

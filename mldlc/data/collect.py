@@ -8,14 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from mldlc.artifacts.table import Column, write_manifest
+from mldlc.artifacts.table import Column, sink_partition, write_manifest
 from mldlc.artifacts.target import construct
 from mldlc.data import csv_scan
 from mldlc.data.config.source import source_refs
 from mldlc.plan.context import Context, StepError, TransientError
 from mldlc.plan.diagnostic import did_you_mean
-
-SINK = csv_scan.SINK
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
@@ -104,7 +102,7 @@ def _sink(frame: pl.LazyFrame, target: Path) -> None:
     """Stream into one canonical partition; categoricals become text, whose codes depend on the order of reading."""
     schema = frame.collect_schema()
     casts = [pl.col(n).cast(pl.String) for n, t in schema.items() if isinstance(t, pl.Categorical | pl.Enum)]
-    (frame.with_columns(casts) if casts else frame).sink_ipc(target, **SINK)
+    sink_partition(frame.with_columns(casts) if casts else frame, target)
 
 
 def _one_schema(out: Path, parts: list[dict[str, Any]]) -> pl.Schema:

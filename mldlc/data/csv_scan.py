@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
+from mldlc.artifacts.table import sink_partition
 from mldlc.data import csv_lines
 from mldlc.data.dtypes import TYPES, from_text, nulled
 from mldlc.plan.context import StepError
 
 UTF8 = ("utf-8", "utf8", "ascii")
-SINK = {"compression": "uncompressed", "record_batch_size": 1 << 16}  # as mldlc.artifacts.table.write_partition
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _sink(path: Path, names: list[str], source: Any, columns: dict[str, Any], ou
             )
             for n, c in columns.items()
         ]
-    frame.select(exprs).sink_ipc(out, **SINK)
+    sink_partition(frame.select(exprs), out)
 
 
 def _ends_in_null(path: Path, names: list[str], source: Any, columns: dict[str, Any], out: Path) -> bool:

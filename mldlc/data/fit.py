@@ -209,7 +209,7 @@ class Fit:
                 where=f"prepare.columns.{name}.treat", hint="bin it, or treat it as numeric",
             )  # fmt: skip
         counts: dict[str, int] = {}
-        for value, count in column.value_counts().iter_rows():
+        for value, count in column.alias("value").value_counts().iter_rows():
             text = category(value)
             if text is not None:
                 counts[text] = counts.get(text, 0) + count

@@ -54,7 +54,7 @@ def _alone(column: pl.Series, select: Any) -> str:
     if select.max_missing is not None and missing > select.max_missing * rows:
         return f"missing share {missing / rows:.3f} > {select.max_missing:g}"
     if select.max_constant is not None:
-        top = int(column.value_counts()["count"].max() or 0)  # type: ignore[arg-type]
+        top = int(column.alias("value").value_counts()["count"].max() or 0)  # type: ignore[arg-type]
         if top > select.max_constant * rows:
             return f"one value has the share {top / rows:.4f} > {select.max_constant:g}"
     if select.max_categories is not None and column.dtype == pl.String and column.n_unique() > select.max_categories:
