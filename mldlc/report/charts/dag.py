@@ -50,8 +50,10 @@ def dag(title: str, nodes: Sequence[Node], edges: Sequence[Edge]) -> Markup:
     width = found.width * COLUMN - (COLUMN - BOX_WIDTH) + 2 * MARGIN
     height = max(found.layers, 1) * ROW - (ROW - BOX_HEIGHT) + 2 * MARGIN
     head = el("path", d="M0 0L8 4L0 8z", class_="arrowhead")
-    marker = el("marker", head, id="arrow", viewBox="0 0 8 8", refX="7", refY="4", markerWidth="7", markerHeight="7",
-                orient="auto")  # fmt: skip
+    marker = el(
+        "marker", head, id="arrow", viewBox="0 0 8 8", refX="7", refY="4", markerWidth="9", markerHeight="9",
+        markerUnits="userSpaceOnUse", orient="auto",
+    )  # fmt: skip
     return svg(width, height, title, el("defs", marker), *drawn, class_="chart dag")
 
 
