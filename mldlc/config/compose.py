@@ -11,7 +11,7 @@ from mldlc.config.blame import readable
 from mldlc.config.checks import check_kinds, check_resolved, refuse
 from mldlc.config.diagnose import diagnose
 from mldlc.config.interpolate import Path as KeyPath
-from mldlc.config.interpolate import Resolution, Resolver, is_constant, is_repeatable, overlay
+from mldlc.config.interpolate import Resolution, is_constant, is_repeatable, overlay, resolve
 from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
 from mldlc.config.tree import Ledger, digest
@@ -182,7 +182,7 @@ class _Sweep:
             for first in self._bases.values():
                 seam.share_cache(first.cfg, cfg)
                 break
-            resolution = _resolve(cfg, number)
+            resolution = resolve(cfg, number)
             shared = {path: value for path, value in resolution.seamed.items() if is_constant(resolution.texts[path])}
             self._bases[lines] = _Base(cfg, resolution, shared)
         return self._bases[lines]
@@ -199,7 +199,7 @@ class _Sweep:
         base = self._base((*choices, *prefix), number)
         values = [line for line in job[first:] if self._is_value(line)]
         if any("hydra" in text for text in base.resolution.texts.values()):
-            return _resolve(self.composer.load(job), number), True
+            return resolve(self.composer.load(job), number), True
         changes = _plain_changes(self.composer, values)
         light = overlay(base.resolution, changes, base.shared) if changes is not None else None
         if light is not None:
@@ -214,22 +214,7 @@ class _Sweep:
         cfg = pickle.loads(base.frozen)
         seam.share_cache(base.cfg, cfg)
         seam.apply(cfg, [self.composer.parse(line) for line in values])
-        return _resolve(cfg, number)
-
-
-def _resolve(cfg: Any, number: int | None) -> Resolution:
-    from mldlc.config import seam
-
-    bound = False
-
-    def ask(path: KeyPath) -> Any:
-        nonlocal bound
-        if not bound:
-            seam.bind(cfg, number)
-            bound = True
-        return seam.value_at(cfg, path)
-
-    return Resolver(seam.plain(cfg), ask).run()
+        return resolve(cfg, number)
 
 
 def _plain_changes(composer: Composer, lines: list[str]) -> dict[KeyPath, Any] | None:

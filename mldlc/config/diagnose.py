@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from mldlc.config import marks
 from mldlc.config.blame import blame_value, choice_errors
-from mldlc.config.provenance import COMMAND_LINE
+from mldlc.config.checks import check_resolved
+from mldlc.config.interpolate import resolve
+from mldlc.config.provenance import COMMAND_LINE, Provenance
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location, did_you_mean
 
 if TYPE_CHECKING:
@@ -190,9 +192,14 @@ def _values(composer: Composer, lines: Sequence[str]) -> list[Diagnostic]:
             seam.apply(cfg, [override])
         except seam.Failure as error:
             found.append(blame_value(composer, line, seam.plain(cfg), str(error), error.__cause__))
-    if found or skipped:
+    if skipped:
         return found
-    return []
+    resolution = resolve(cfg, None)
+    for path in [path for path, text in resolution.texts.items() if "hydra" in text]:
+        resolution.failures.pop(path, None)  # Hydra's own node is not complete here
+    wrong = {problem.found for problem in found}
+    provenance = Provenance(composer, tuple(line for line in lines if line not in wrong), resolution)
+    return found + check_resolved(resolution, provenance)
 
 
 def generic(composer: Composer, error: Exception) -> Diagnostic:

@@ -153,6 +153,22 @@ class Resolver:
         return self._walk(node, at, False)
 
 
+def resolve(cfg: Any, number: int | None) -> Resolution:
+    """Resolve a composed config of the seam; `number` is its place in a sweep, for `${hydra:job.num}`."""
+    from mldlc.config import seam
+
+    bound = False
+
+    def ask(path: Path) -> Any:
+        nonlocal bound
+        if not bound:
+            seam.bind(cfg, number)
+            bound = True
+        return seam.value_at(cfg, path)
+
+    return Resolver(seam.plain(cfg), ask).run()
+
+
 def overlay(base: Resolution, changes: dict[Path, Any], shared: dict[Path, Any]) -> Resolution | None:
     """A point of a sweep as the base with some leaves replaced; untouched subtrees are the base's own objects.
 

@@ -177,3 +177,13 @@ def test_what_a_failed_call_leaves_behind_does_not_reach_the_next(repo: Repo) ->
     errors(project, "model=cn")
     assert compose(project, Request(overrides=("model=cnn",))).points[0].config["model"]["kind"] == "cnn"
     assert FILES["conf/model/cnn.yaml"] == (project.root / "conf/model/cnn.yaml").read_text()
+
+
+def test_wrong_overrides_do_not_hide_what_files_lack(repo: Repo) -> None:
+    found = errors(repo({CPU: "a: ???\nb: ${nope}\nepochs: 1\n"}), "trainer.epoch=2", "+seed=1")
+    assert [text.split(";")[0] for text in found] == [
+        "command line: unknown key 'trainer.epoch'",
+        "command line: 'seed' exists already, '+' only adds new keys",
+        "conf/trainer/cpu.yaml:1: 'trainer.a' has no value yet (???)",
+        "conf/trainer/cpu.yaml:2: 'trainer.b': ${nope} names no key ('nope')",
+    ]
