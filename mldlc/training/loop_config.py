@@ -27,7 +27,8 @@ Precision = Annotated[
 class LightningTrainer(Config):
     """`lightning.Trainer` under its own keyword names, on one device.
 
-    An int counts batches (or epochs, steps) and a float is a share, as in Lightning. `threads` are torch's CPU threads.
+    An int counts batches (or epochs, steps) and a float is a share, as in Lightning. `threads` are torch's CPU threads:
+    one serves a small network best, as more wait for each other at every step, and much longer on a busy machine.
     `identity: exact` makes accelerator, devices and threads part of the identity of the model.
     `checkpoint_every_seconds`: how often a resumable checkpoint is written, besides once an epoch.
     """
@@ -54,7 +55,7 @@ class LightningTrainer(Config):
     strategy: Literal["auto"] = placement("auto")
     devices: int = placement(1, ge=1, le=1)
     num_nodes: int = placement(1, ge=1, le=1)
-    threads: int = placement(2, ge=1)
+    threads: int = placement(1, ge=1)
     benchmark: bool = placement(False)
     detect_anomaly: bool = runtime(False)
     inference_mode: bool = runtime(True)

@@ -85,7 +85,7 @@ def main(rows: int) -> None:
         torch.from_numpy(label).float(),
     )
     loader = BatchLoader(tensors, torch.arange(rows), BATCH, shuffle=True)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     print(
         f"{rows:,} rows x 30, batch {BATCH}, torch {torch.__version__}, lightning {pl.__version__}, medians of {ROUNDS}"
     )
@@ -111,7 +111,9 @@ def main(rows: int) -> None:
             {
                 "bare torch loop (floor)": lambda: fit_bare(bare(tensors), [10, 10]),
                 "bare torch loop over mldlc loader": lambda: fit_bare(iter(loader), [10, 10]),
-                "the whole train step": lambda: void(run_step(TRAIN, config, inputs, folder / f"run{next(runs)}")),
+                "the whole train step": lambda: void(
+                    run_step(TRAIN, config, inputs, folder / f"run{next(runs)}", threads=1)
+                ),
             },
             "bare torch loop (floor)",
         )
