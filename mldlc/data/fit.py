@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import polars as pl
 from mldlc.artifacts import preprocessor_batch as batch
 from mldlc.artifacts.preprocessor import FIRST, Preprocessor, category
 from mldlc.artifacts.split import Split
-from mldlc.artifacts.table import Column, Table
+from mldlc.artifacts.table import Column, Partition, Table
 from mldlc.data.fit_numeric import Fitted, Rule, fit_register
 from mldlc.plan.context import StepError
 from mldlc.plan.diagnostic import did_you_mean
@@ -39,10 +40,19 @@ class TrainRows:
     def series(self, name: str) -> pl.Series:
         """The column's values in these rows."""
         parts = [
-            pl.read_ipc(self.table.artifact.file(part.file), columns=[name]).to_series().filter(mask)
-            for part, mask in zip(self.table.partitions, self.masks, strict=True)
+            self._column(part, name).filter(mask) for part, mask in zip(self.table.partitions, self.masks, strict=True)
         ]
         return pl.concat(parts)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame | None:
+        """The whole table where it is one partition, which `prepare` needs in memory anyway."""
+        return self.table.load() if len(self.table.partitions) == 1 else None
+
+    def _column(self, part: Partition, name: str) -> pl.Series:
+        if self.frame is not None:
+            return self.frame[name]
+        return pl.read_ipc(self.table.artifact.file(part.file), columns=[name]).to_series()
 
 
 class Fit:

@@ -22,18 +22,19 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     dropped = [item["column"] for item in selection.json("selection.json")["drop"]] if selection is not None else []
     train = TrainRows(table, inputs["split"], prepare.part)
     made = Fit(prepare, train, dropped, ctx.threads).run()
-    rows = write_tensors(ctx.out("table"), _tensors(ctx, table, made), made.info())
+    rows = write_tensors(ctx.out("table"), _tensors(ctx, table, train, made), made.info())
     save_preprocessor(ctx.out("preprocessor"), made)
     facts = {"rows": rows, "fit_rows": train.rows, "numeric": len(made.numeric), "categorical": len(made.categorical)}
     classes = (made.label or {}).get("classes")
     ctx.summary(facts | ({"classes": len(classes)} if classes else {}))
 
 
-def _tensors(ctx: Context, table: Table, made: Preprocessor) -> Iterator[tuple[str, pl.DataFrame]]:
+def _tensors(ctx: Context, table: Table, train: TrainRows, made: Preprocessor) -> Iterator[tuple[str, pl.DataFrame]]:
     assert made.label is not None
     names = [item["name"] for item in made.inputs] + [made.label["name"]] + ([made.weight] if made.weight else [])
     for number, part in enumerate(table.partitions):
-        frame = table.load(part).select(list(dict.fromkeys(names)))
+        whole = train.frame if train.frame is not None else table.load(part)
+        frame = whole.select(list(dict.fromkeys(names)))
         _check(frame, part, made)
         out = made.transform_frame(frame, ctx.threads)
         if made.label["kind"] == "class":
