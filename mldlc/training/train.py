@@ -17,9 +17,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from torch import Tensor, nn
 
 from mldlc.artifacts.model import joined, takes_columns, write_model
-from mldlc.artifacts.table import write_json
+from mldlc.artifacts.table import Table, write_json
 from mldlc.artifacts.target import construct
-from mldlc.artifacts.tensors import Tensors, load_tensors
+from mldlc.artifacts.tensors import LAYOUT, Tensors, load_tensors
 from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training.checkpoint import Checkpointer, RandomState, resumable
 from mldlc.training.history import FORMAT, BestWeights, History, MonitorCheck
@@ -50,7 +50,7 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
 def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     began = time.monotonic()
     seed_everything(cfg.trainer, ctx.threads)
-    data = load_tensors(inputs["table"])
+    data = _data(inputs["table"])
     parts = {name: inputs["split"].rows(name) for name in inputs["split"].names}
     label = _label(data, parts)
     objective = _component("objective", cfg).build(cfg.objective, data.info["label"], label[parts["train"]])
@@ -86,10 +86,17 @@ def _component(group: str, cfg: Any) -> Any:
     return importlib.import_module(COMPONENTS[group][getattr(cfg, group).kind])
 
 
+def _data(table: Table) -> Tensors:
+    """The arrays of the table; StepError when it was not prepared or has no label."""
+    if table.info.get("layout") != LAYOUT:
+        raise StepError("this table is not prepared", where="lifecycle.stages", hint="bind `table` to a prepare stage")
+    if "label" not in {column.name for column in table.columns}:
+        raise StepError("the table has no label", where="source.roles", hint="give a column the role label")
+    return load_tensors(table)
+
+
 def _label(data: Tensors, parts: Mapping[str, np.ndarray]) -> np.ndarray:
     """The label, checked where rows are used for training or validation."""
-    if data.label is None:
-        raise StepError("the prepared table has no label", where="project", hint="name the label column of the problem")
     if len(parts.get("train", ())) == 0:
         raise StepError("the split has no rows in 'train'", where="split")
     for name in ("train", "val"):
@@ -142,7 +149,6 @@ def _loaders(
 def _batches(cfg: Any, net: nn.Module, data: Tensors, objective: Objective) -> tuple[list[Tensor], Any]:
     """The tensors to cut batches from, and the form of a batch."""
     numeric, categorical = torch.from_numpy(data.numeric), torch.from_numpy(data.categorical)
-    assert data.label is not None
     weight = [] if data.weight is None else [torch.from_numpy(data.weight).float()]
     if not isinstance(net, pl.LightningModule):
         return [numeric, categorical, objective.encode(data.label), *weight], tuple

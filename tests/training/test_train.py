@@ -14,12 +14,12 @@ from sklearn.metrics import r2_score, roc_auc_score
 from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.model import load_model
 from mldlc.artifacts.split import Split
-from mldlc.artifacts.table import Table
+from mldlc.artifacts.table import Table, write_table
 from mldlc.artifacts.tensors import load_tensors
 from mldlc.plan.context import StepError
 from mldlc.training.spec import TRAIN
 from tests.shared_data import shared
-from tests.step_harness import StepRun, run_step
+from tests.step_harness import StepRun, artifact, run_step
 from tests.training import tables
 
 NONE = {"early_stopping": None, "checkpoint": None}
@@ -169,6 +169,20 @@ def test_errors_say_what_and_how(
     with pytest.raises(StepError, match=message) as caught:
         train(two, tmp_path / "a", **groups)
     assert hint in caught.value.hint
+
+
+def test_a_table_that_cannot_be_trained_on(tmp_path: Path, two: dict[str, Artifact]) -> None:
+    frame = Table(two["table"]).load()
+    info = Table(two["table"]).info
+    for name, without, layout, message in (
+        ("a", "label", "tensor", "no label"),
+        ("b", "numeric", "rows", "not prepared"),
+    ):
+        folder = tmp_path / name / "table"
+        folder.mkdir(parents=True)
+        write_table(folder, [("all", frame.drop(without))], info=info | {"layout": layout})
+        with pytest.raises(StepError, match=message):
+            train(two | {"table": artifact("Table", folder)}, tmp_path / f"run-{name}")
 
 
 def test_no_validation_rows(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""The groups of training: every shipped option validates and shows all its keys; schedules against torch's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from mldlc.config.schema import hashed
+from mldlc.training.config import Adam, Cosine, StepDown
+from mldlc.training.loop_config import LightningTrainer
+from mldlc.training.optimizer import build_optimizer, configure
+from mldlc.training.spec import COMPONENTS, TRAIN
+from mldlc.training.trainer import planned_steps
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+OPTIONS = [(group, path) for group in TRAIN.reads for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+def read(group: str, path: Path) -> Any:
+    text = path.read_text().replace("${seed}", "0").replace("???", "mynets.nets:Own")
+    return TypeAdapter(TRAIN.reads[group]).validate_python(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(("group", "path"), OPTIONS, ids=[f"{g}={p.stem}" for g, p in OPTIONS])
+def test_shipped_options_show_every_key(group: str, path: Path) -> None:
+    written = yaml.safe_load(path.read_text())
+    value = read(group, path)
+    assert path.read_text().startswith("# ")
+    assert set(written) == set(type(value).model_fields)
+    if "kind" in written:
+        assert next(iter(written)) == "kind"
+
+
+def test_every_kind_has_a_module() -> None:
+    for group, modules in COMPONENTS.items():
+        kinds = {read(group, path).kind for g, path in OPTIONS if g == group}
+        assert kinds == set(modules)
+
+
+def trainer(**keys: Any) -> LightningTrainer:
+    return LightningTrainer.model_validate({"kind": "lightning", **keys})
+
+
+def test_roles_of_trainer_keys() -> None:
+    same = [{}, {"accelerator": "gpu"}, {"threads": 8}, {"profiler": "simple"}, {"precision": 32}, {"precision": "32"}]
+    assert all(hashed(trainer(**keys)) == hashed(trainer()) for keys in same)
+    other = [{"precision": "bf16-mixed"}, {"max_epochs": 3}, {"accumulate_grad_batches": 2}, {"seed": 1}]
+    assert all(hashed(trainer(**keys)) != hashed(trainer()) for keys in other)
+    exact = hashed(trainer(identity="exact"))
+    assert exact != hashed(trainer(identity="exact", threads=8))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"max_epoch": 3},
+        {"strategy": "ddp"},
+        {"devices": 2},
+        {"precision": "8"},
+        {"limit_val_batches": 1.5},
+        {"seed": -1},
+    ],
+)
+def test_what_the_trainer_refuses(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        trainer(**keys)
+
+
+def test_warmup_fits_the_schedule() -> None:
+    with pytest.raises(ValidationError, match="warmup_steps must be 0"):
+        Adam.model_validate({"kind": "adamw", "warmup_steps": 5, "scheduler": {"kind": "one_cycle"}})
+
+
+@pytest.mark.parametrize(
+    ("keys", "batches", "steps"),
+    [
+        ({"max_epochs": 3}, 10, (10, 30)),
+        ({"max_epochs": 3, "accumulate_grad_batches": 4}, 10, (3, 9)),
+        ({"max_epochs": 3, "limit_train_batches": 0.5}, 10, (5, 15)),
+        ({"max_epochs": 3, "limit_train_batches": 4, "max_steps": 9}, 10, (4, 9)),
+        ({"max_epochs": -1}, 10, (10, None)),
+        ({"max_epochs": -1, "max_steps": 25}, 10, (10, 25)),
+        ({"max_epochs": 9, "fast_dev_run": 2}, 10, (2, 2)),
+        ({"max_epochs": 9, "overfit_batches": 1}, 10, (1, 9)),
+    ],
+)
+def test_planned_steps(keys: dict[str, Any], batches: int, steps: tuple[int, int | None]) -> None:
+    assert planned_steps(trainer(**keys), batches) == steps
+
+
+@pytest.mark.parametrize("schedule", [Cosine(kind="cosine", final=0.1), StepDown(kind="step", step_size=2, gamma=0.5)])
+def test_schedules_agree_with_torch(schedule: Cosine | StepDown) -> None:
+    def rates(make: Any) -> list[float]:
+        optimizer = build_optimizer(
+            Adam(kind="adamw", lr=0.1, scheduler=schedule), [torch.nn.Parameter(torch.ones(1))], True
+        )
+        scheduler, out = make(optimizer), []
+        for _ in range(20):
+            out.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        return out
+
+    ours = rates(
+        lambda o: configure(Adam(kind="adamw", lr=0.1, scheduler=schedule), o, 5, 20)["lr_scheduler"]["scheduler"]
+    )
+    library = torch.optim.lr_scheduler
+    theirs = rates(
+        (lambda o: library.CosineAnnealingLR(o, 20, eta_min=0.01)) if schedule.kind == "cosine"
+        else (lambda o: library.StepLR(o, 10, gamma=0.5))
+    )  # fmt: skip
+    assert ours == pytest.approx(theirs)
+
+
+def test_warmup_rises_to_the_rate() -> None:
+    cfg = Adam.model_validate({"kind": "adamw", "lr": 0.1, "warmup_steps": 4, "scheduler": {"kind": "none"}})
+    optimizer = build_optimizer(cfg, [torch.nn.Parameter(torch.ones(1))], True)
+    scheduler = configure(cfg, optimizer, 5, None)["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(6):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
