@@ -21,7 +21,10 @@ RATE = 0.2  # seconds between two progress events of one step
 
 
 class StepContext:
-    """A Context of one execution. `say(type, data)` carries events out; `cancelled` is asked of the process."""
+    """A Context of one execution. `say(type, data)` carries events out; `cancelled` is asked of the process.
+
+    folder: gives an empty folder for an output; by default they lie under `work`.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class StepContext:
         say: Say,
         cancelled: Callable[[], bool],
         log: logging.Logger,
+        folder: Callable[[], Path] | None = None,
     ) -> None:
         self.stage, self.key, self.threads = file.stage, file.key, file.setting.threads
         self.sources: tuple[Mapping[str, Any], ...] = tuple(
@@ -43,6 +47,8 @@ class StepContext:
         self.facts: dict[str, Any] = {}
         self._file, self._port, self._work, self._say = file, port, work, say
         self._cancelled = cancelled
+        self._folder = folder
+        self._outs: dict[str, Path] = {}
         self._last = 0.0
 
     @property
@@ -62,9 +68,11 @@ class StepContext:
         """KeyError when the step's kind declares no such output."""
         if port not in self._file.outputs:
             raise KeyError(f"{self._file.kind} has no output {port!r}: {sorted(self._file.outputs)}")
-        path = self._work / "out" / port
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        if port not in self._outs:
+            path = self._folder() if self._folder else self._work / "out" / port
+            path.mkdir(parents=True, exist_ok=True)
+            self._outs[port] = path
+        return self._outs[port]
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         now = time.monotonic()

@@ -169,6 +169,7 @@ def main(descriptor: int, outputs: str) -> None:
     """Entry: `descriptor` is the socket to the scheduler."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a worker unblocks it once it can take it
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     import mldlc.engine.worker  # imported once, before the forks: a worker then starts in milliseconds
 

@@ -147,3 +147,15 @@ def _from_journal(folder: Path) -> RunInfo:
             step["status"] = "interrupted"
     end = time.time() if status == "running" else last
     return RunInfo(folder.name, folder, status, plan, name, started, max(0.0, end - started), counts, metrics, steps)
+
+
+def plan_keys(outputs: Path) -> set[str]:
+    """Keys that live runs count on, of their plan and come to light since: garbage collection keeps them."""
+    folder = Path(outputs) / "runs"
+    keys: set[str] = set()
+    for run in folder.iterdir() if folder.is_dir() else ():
+        if (run / NAME).exists() and alive(run):
+            plan = json.loads((run / "plan.json").read_bytes())
+            keys |= {step["key"] for step in plan["steps"] if step.get("key")}
+            keys |= {event.data["key"] for event in events(run) if event.data.get("key")}
+    return keys

@@ -32,15 +32,29 @@ class GroupedObjects(LocalObjects):
         self._since = self._cost = 0.0
         self._stage = store.work / f"{owner['run']}-stage"
         self._staged: dict[str, Staged] = {}
+        self._free: list[Path] = []
         self._count = 0
 
     def put(self, folder: Path, type: str) -> Output:
-        if not self._staged:
-            self._stage.mkdir(exist_ok=True)
-        self._count += 1
-        staged = Staged(self.store, folder.rename(self._stage / str(self._count)), type)
-        self._staged.setdefault(staged.output.digest, staged)
+        staged = Staged(self.store, folder, type)
+        if staged.output.digest in self._staged:  # the same bytes twice in a group: the first ones stand for both
+            for path in staged.paths().values():
+                path.unlink()
+            self._free.append(folder)
+        else:
+            self._staged[staged.output.digest] = staged
         return staged.output
+
+    def folder(self) -> Path:
+        """An empty folder. Folders are used again: making and removing one costs more than the files in it."""
+        while self._free:
+            folder = self._free.pop()
+            if not any(folder.iterdir()):
+                return folder
+        self._count += 1
+        folder = self._stage / str(self._count)
+        folder.mkdir(parents=True)
+        return folder
 
     def fetch(self, digest: str) -> Mapping[str, Path]:
         staged = self._staged.get(digest)
@@ -60,6 +74,11 @@ class GroupedObjects(LocalObjects):
         old = time.monotonic() - self._since >= max(DELAY, 2 * self._cost)
         return len(self.pending) >= GROUP or (bool(self.pending) and old)
 
+    def close(self) -> None:
+        """Write what is left and remove the folders."""
+        self.flush()
+        shutil.rmtree(self._stage, ignore_errors=True)
+
     def flush(self) -> None:
         """Write the group durably and give its leases back. OSError leaves none of the leases held."""
         group, self.pending = self.pending, {}
@@ -75,7 +94,7 @@ class GroupedObjects(LocalObjects):
             for _, lease in group.values():
                 if lease is not None:
                     lease.release()
-            shutil.rmtree(self._stage, ignore_errors=True)
+            self._free += [item.folder for item in staged.values()]
             self._cost = time.monotonic() - start
 
 
@@ -93,9 +112,10 @@ class Inline:
         handler = logging.FileHandler(self._log(file.step), delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
-        self._work.mkdir(exist_ok=True)
+        around = Surroundings(self._work, say, cancelled, logger, False, self.port.folder)
         try:
-            return perform(file, self.port, Surroundings(self._work, say, cancelled, logger, sampled=False))
+            return perform(file, self.port, around)
         finally:
             handler.close()
-            shutil.rmtree(self._work, ignore_errors=True)
+            if self._work.exists():
+                shutil.rmtree(self._work, ignore_errors=True)

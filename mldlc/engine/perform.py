@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mldlc.engine import failure, inputs
+from mldlc.engine import failure, inputs, step_file
 from mldlc.engine.context import Say, StepContext
 from mldlc.engine.objects import ObjectPort
 from mldlc.engine.step_file import StepFile
@@ -44,6 +44,7 @@ class Surroundings:
     cancelled: Callable[[], bool]
     log: logging.Logger
     sampled: bool = True
+    folder: Callable[[], Path] | None = None
     secrets: list[str] = field(default_factory=list)
 
 
@@ -76,28 +77,15 @@ def perform(file: StepFile, port: ObjectPort, around: Surroundings) -> Outcome:
 
 
 def _run(file: StepFile, port: ObjectPort, around: Surroundings) -> tuple[dict[str, Output], dict[str, Any]]:
-    before = _sources(file)
     cfg = inputs.config(file, around.secrets)
-    ctx = StepContext(file, port, around.work, around.say, around.cancelled, around.log)
+    ctx = StepContext(file, port, around.work, around.say, around.cancelled, around.log, around.folder)
     ready = inputs.readers(file, port, around.work / "views")
     inputs.implementation(file.impl)(ctx, cfg, ready)
-    if _sources(file) != before:
+    now = tuple(step_file.stamp(path) for source in file.sources for path in source.paths)
+    if file.stamps and now != file.stamps:
         raise StepError("a source changed while it was read", where=_names(file), hint="run the same command again")
     outputs = {name: port.put(ctx.out(name), kind) for name, kind in file.outputs.items()}
     return outputs, ctx.facts
-
-
-def _sources(file: StepFile) -> list[tuple[str, int, int, int]]:
-    """Size, time and inode of every local source file: a cheap proof that nobody wrote to it meanwhile."""
-    found = []
-    for source in file.sources:
-        for path in source.paths:
-            try:
-                stat = Path(path).stat()
-            except OSError as error:
-                raise StepError(f"source {source.name} cannot be read: {error.strerror}", where=path) from None
-            found.append((path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    return found
 
 
 def _names(file: StepFile) -> str:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mldlc.engine.step_file import BoundInput, Setting, StepFile, bind, order
+from mldlc.engine.step_file import Setting, StepFile, bind, order, stamp
+from mldlc.plan.diagnostic import fail
 from mldlc.plan.keys import action_key, lineage_digest
 from mldlc.plan.plan import Plan
 from mldlc.plan.source import SourceRef
@@ -25,14 +26,19 @@ class Resolver:
         self.digests: dict[str, dict[str, str]] = {}
         self.keys: dict[str, str] = {}
         self._tokens: dict[str, Future[str | None]] = {}
+        self._stamps: dict[str, tuple[str, ...]] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._cache = StatCache(Path(setting.outputs) / "cache" / "stat.json")
 
     def hashing(self, step: Step) -> list[Future[str | None]]:
-        """Hashes of the step's sources that are still being computed; starts what was not started."""
+        """Hashes of the step's sources that are still being computed; starts what was not started.
+
+        A source whose token the plan knows is looked at again too: the stat cache makes that cheap, and a file that
+        changed since would otherwise poison the cache.
+        """
         found = []
         for source in step.sources:
-            if source.token is None:
+            if source.token is None or source.paths:
                 if source.uri not in self._tokens:
                     self._threads = self._threads or ThreadPoolExecutor(1, "hash")
                     self._tokens[source.uri] = self._threads.submit(self._hash, source)
@@ -40,9 +46,12 @@ class Resolver:
         return [future for future in found if not future.done()]
 
     def _hash(self, source: Source) -> str | None:
+        self._stamps[source.uri] = tuple(stamp(path) for path in source.paths)
         ref = SourceRef(source.uri, source.name, source.paths, source.identity)  # type: ignore[arg-type]
         token = source_token(ref, self._cache, None)
         self._cache.save()
+        if source.token is not None and token != source.token:
+            raise fail("stale_plan", f"source {source.name} changed after the plan was made", hint="plan again")
         return token
 
     def file(self, step: Step) -> StepFile:
@@ -52,13 +61,15 @@ class Resolver:
         """
         inputs = bind(self.steps, step, self.digests)
         sources = tuple(
-            source if source.token is not None else replace(source, token=self._tokens[source.uri].result())
+            replace(source, token=self._tokens[source.uri].result()) if source.uri in self._tokens else source
             for source in step.sources
         )
         labelled = {port: [(item.label, item.digest) for item in bound.items] for port, bound in inputs.items()}
         key = action_key(step, labelled, [s.token or "" for s in sources], lineage_digest(self.steps, step))
         self.keys[step.id] = key
-        return order(self.plan, step, key, inputs, sources, self._lineage(step), self.setting)
+        file = order(self.plan, step, key, inputs, sources, self._lineage(step), self.setting)
+        stamps = tuple(item for source in sources for item in self._stamps.get(source.uri, ()))
+        return replace(file, stamps=stamps) if stamps else file
 
     def _lineage(self, step: Step) -> tuple[dict[str, Any], ...]:
         if not step.lineage:
@@ -67,11 +78,13 @@ class Resolver:
         return tuple(self._told(s, self.plan) for s in self.plan.steps if s.id in above)
 
     def _told(self, step: Step, plan: Plan) -> dict[str, Any]:
-        bound: Mapping[str, BoundInput] = bind(self.steps, step, self.digests)
         return {
             "id": step.id, "stage": step.stage, "kind": step.kind, "recipe": step.recipe,
-            "key": self.keys.get(step.id, step.key), "config": plan.blobs.get(step.params) or {},
-            "inputs": {port: {i.label: i.digest for i in item.items} for port, item in bound.items()},
+            "key": self.keys.get(step.id, step.key), "config": plan.blobs.get(step.identity) or {},
+            "inputs": {
+                port: [{"step": r.step, "port": r.port, "digest": self.digests[r.step][r.port]} for r in item.refs]
+                for port, item in step.inputs.items()
+            },
             "outputs": dict(self.digests.get(step.id, {})),
         }  # fmt: skip
 

@@ -41,7 +41,7 @@ class Event:
 
 @dataclass(frozen=True)
 class StepResult:
-    """How one step ended. seconds: wall; cpu: CPU seconds; memory: peak RSS in bytes; all of the execution that made it."""
+    """How one step ended. seconds: wall; cpu: CPU seconds; memory: peak RSS in bytes."""
 
     status: StepStatus
     digests: dict[str, str] = field(default_factory=dict)

@@ -75,6 +75,7 @@ class Scheduler:
                     self._wait()
         finally:
             self.commit()
+            self.inline.port.close()
             self.resolver.close()
             self.pool.close()
         return self._status()

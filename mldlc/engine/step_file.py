@@ -65,6 +65,8 @@ class StepFile:
     sources: tuple[Source, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
     lineage: tuple[dict[str, Any], ...] = ()
+    stamps: tuple[str, ...] = ()
+    "What the source files looked like just before they were hashed."
     predicted: int = 0
     "Bytes that the outputs are expected to take, 0 when unknown."
     format: str = FORMAT
@@ -112,6 +114,15 @@ def order(
         inputs=inputs, outputs=step.outputs, sources=sources, packages=step.packages, lineage=lineage,
         predicted=(step.cost.bytes or 0) if step.cost else 0,
     )  # fmt: skip
+
+
+def stamp(path: str) -> str:
+    """Size, times and inode of a source file as one text: a cheap proof that nobody wrote to it."""
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return f"{path}: gone"
+    return f"{path}: {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
 
 
 def write(file: StepFile, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A worker process: takes orders as JSON lines over a socket (stdout is the user's), executes one step after another."""
+"""A worker process: takes orders as JSON lines over a socket (stdout is the user's), executes step after step."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Worker:
     def run(self) -> int:
         """Serve until the other end goes away; then the whole process group dies."""
         signal.signal(signal.SIGTERM, self._stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         threading.Thread(target=self._read, daemon=True, name="orders").start()
         while True:
             order = self.orders.get()

@@ -59,7 +59,7 @@ class Builder:
         for port, wired in (inputs or {}).items():
             refs = [name.partition(".") for name in ([wired] if isinstance(wired, str) else wired)]
             arity = "many" if MANY.get(kind) == port else "optional" if port == "after" else "one"
-            labelled = tuple(InputRef(a, c or "value", a if arity == "many" else "") for a, _, c in refs)
+            labelled = tuple(InputRef(a, c or "value", f"{a}.{c}" if arity == "many" else "") for a, _, c in refs)
             bound[port] = Input("Any", arity, labelled)  # type: ignore[arg-type]
         for value in (params, identity):
             self.blobs[digest(value)] = value
@@ -82,8 +82,9 @@ class Builder:
         steps = tuple(self.steps.values())
         settings = {"executor": {"threads": 1, **settings.pop("executor", {})}, **settings}
         points = (Point(0, (), digest(self.blobs)),)
+        snapshot = Snapshot("2026-01-01T00:00:00Z", code=code)
         return Plan(
-            name="test", id=plan_id(points, [s.recipe for s in steps]), snapshot=Snapshot("2026-01-01T00:00:00Z", code=code),
+            name="test", id=plan_id(points, [s.recipe for s in steps]), snapshot=snapshot,
             config=ConfigSources(str(self.root or "/"), "config"), points=points, steps=steps, blobs=dict(self.blobs),
             settings=settings,
         )  # fmt: skip

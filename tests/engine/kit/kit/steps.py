@@ -32,6 +32,7 @@ class Login(Config):
     """A step that needs a password."""
 
     password: str = secret()
+    user: str = result("")
 
 
 def _note(ctx, cfg) -> None:
@@ -185,7 +186,7 @@ def look(ctx, cfg, inputs) -> None:
     """What the process around the step is like."""
     heavy = ["torch", "numpy", "polars", "lightning", "whylogs", "hydra"]
     facts = {
-        "pid": os.getpid(), "threads": ctx.threads, "omp": os.environ["OMP_NUM_THREADS"], "cwd": os.getcwd(),
+        "pid": os.getpid(), "threads": ctx.threads, "omp": os.environ["OMP_NUM_THREADS"], "cwd": str(Path.cwd()),
         "heavy": [name for name in heavy if name in sys.modules], "path": sys.path[:2], "word": words.WORD,
         "file": words.__file__, "colorsys": "colorsys" in sys.modules, "main": "pytest" in sys.modules,
     }  # fmt: skip

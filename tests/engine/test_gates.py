@@ -1,0 +1,60 @@
+"""Gates: a request, an answer that holds for exactly that evidence, a rejection."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.engine.plans import Builder, Watch
+
+
+def _plan(built: Builder, value: int = 1, **settings):
+    built.steps.clear()
+    built.add("a", "SOURCE", value=value).add("ok", "ASK", {"value": "a.value"}, action="gate")
+    built.add("go", "ADD", {"values": ["ok.value"]}, value=0, action="maybe")
+    return built.add("side", "SOURCE", value=9, seconds=0.2).plan(**settings)
+
+
+def _answer(folder: Path, value: int, decision: str) -> None:
+    (folder / "ok").mkdir(parents=True, exist_ok=True)
+    text = f"decision: {decision}\nby: Ada\nat: 2026-01-01T00:00:00Z\nwhy: seen\n"
+    (folder / "ok" / f"evidence-{value}.yaml").write_text(text)
+
+
+def test_wait_then_approve_for_this_evidence_only(built: Builder, watch: Watch) -> None:
+    result = watch.run(_plan(built))
+    assert result.status == "waiting" and result.counts["gate"] == 1
+    assert {s: r.status for s, r in result.steps.items()} == {
+        "a": "ran",
+        "ok": "waiting",
+        "go": "skipped",
+        "side": "ran",
+    }
+    request = json.loads((watch.outputs / "approvals" / "ok" / "evidence-1.request.json").read_text())
+    assert request["evidence"] == {"value": 1} and request["gate"] == "ok" and request["run"] == result.run
+    _answer(watch.outputs / "approvals", 1, "approve")
+    approved = watch.run(_plan(built))
+    assert approved.status == "ok" and approved.steps["ok"].status == "ran" and approved.steps["go"].status == "ran"
+    assert watch.run(_plan(built)).steps["ok"].status == "reused"
+    assert watch.run(_plan(built, 2)).status == "waiting"
+
+
+def test_reject_ends_the_run(built: Builder, watch: Watch, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    _answer(mine, 1, "reject")
+    _answer(watch.outputs / "approvals", 1, "approve")  # the project's folder comes first
+    result = watch.run(_plan(built, approvals=[str(mine)]))
+    assert result.status == "rejected" and result.steps["ok"].status == "rejected" and result.counts["gate"] == 1
+    assert (result.steps["ok"].error or {})["message"] == "Ada said no" and result.steps["go"].status == "skipped"
+    assert "gate_rejected" in watch.types("ok")
+
+
+@pytest.mark.parametrize("text", ["decision: [", "why: no decision\n", "- a list\n"])
+def test_a_malformed_answer_is_named(built: Builder, watch: Watch, text: str) -> None:
+    folder = watch.outputs / "approvals" / "ok"
+    folder.mkdir(parents=True)
+    (folder / "evidence-1.yaml").write_text(text)
+    result = watch.run(_plan(built))
+    assert result.status == "failed" and (result.steps["ok"].error or {})["where"].endswith("evidence-1.yaml")
