@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 VERBS = {
-    "init": "make a config repository that runs offline on bundled real data",
     "plan": "what would run, and why; executes nothing",
     "run": "execute a plan: only what changed",
     "why": "why a stage would run, part by part",

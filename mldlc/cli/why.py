@@ -60,7 +60,9 @@ def parts(plan: Plan, step: Step) -> list[str]:
     out.append(row("code", f"{step.code[:12]}  {len(files)} files: {', '.join(files)}", "code_changed"))
     out.append(row("config", f"{step.identity[:12]}", "param_changed"))
     changed = {reason.path: reason for reason in step.reasons if reason.code == "param_changed"}
-    for path, value in sorted(flatten(plan.blobs[step.identity]).items()):
+    for formal_path, value in sorted(flatten(plan.blobs[step.identity]).items()):
+        formal, dot, rest = formal_path.partition(".")
+        path = step.groups.get(formal, formal) + dot + rest
         mark = "~" if path in changed else " "
         was = f"   (was {changed[path].old})" if path in changed else ""
         out.append(f"  {mark}   {path} = {value}{was}")

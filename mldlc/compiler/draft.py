@@ -91,7 +91,6 @@ class Node:
     points: tuple[int, ...]
     groups: dict[str, str]
     wiring: dict[str, list[str]]
-    where: str = ""
     inputs: dict[str, Input] = field(default_factory=dict)
     observed: tuple[Source, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)

@@ -76,5 +76,5 @@ def _step(draft: Draft, node: Node, blobs: dict[str, Any], seen: dict[int, str])
         reasons=tuple(node.reasons),
         cost=node.cost,
         note=node.note or typed.note,
-        where=node.where,
+        groups={formal: path for formal, path in node.groups.items() if formal != path},
     )

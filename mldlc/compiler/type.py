@@ -17,8 +17,6 @@ from mldlc.config.groups import describe_groups
 from mldlc.plan.codec import digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, did_you_mean
 
-VOLATILE = ("${now:", "${oc.env:", "${uuid", "${random")
-
 
 def run(draft: Draft) -> None:
     """Fill `draft.typed` (point -> stage -> typed stage and its lifecycle entry) and `draft.settings`."""
@@ -173,20 +171,13 @@ def _check_volatile(draft: Draft, report: _Reporter, typed: Typed, paths: dict[s
     assert draft.composition is not None
     if draft.composition.cacheable and not draft.composition.inputs:
         return
+    impure = report.point.provenance.impure()
     for formal, values in typed.identity.items():
         for key in leaves(values, paths[formal]):
-            raw = report.point.provenance.raw(key) or ""
-            if any(mark in raw for mark in VOLATILE):
-                report.add(
-                    key,
-                    SchemaError(
-                        "volatile_value",
-                        "",
-                        f"{raw} in a value that is part of the result's identity",
-                        found=raw,
-                        hint="write the value, or pass it on the command line",
-                    ),
-                )
+            if key in impure:
+                message = f"{impure[key]} in a value that is part of the result's identity"
+                hint = "write the value, or pass it on the command line"
+                report.add(key, SchemaError("volatile_value", "", message, found=impure[key], hint=hint))
 
 
 def leaves(value: Any, path: str) -> Iterable[str]:

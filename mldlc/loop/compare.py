@@ -14,9 +14,13 @@ from mldlc.compiler.pipeline import compile_plan
 from mldlc.config.gittree import resolve_revision
 from mldlc.engine.history import read_run
 from mldlc.loop.stale import load_plan
-from mldlc.plan.diagnostic import fail
+from mldlc.plan.diagnostic import DiagnosticError, fail
 from mldlc.plan.diff import Change, diff, diff_values
 from mldlc.plan.plan import Plan
+
+
+class _NoRevision(Exception):
+    """The name is no revision of the project's repository."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def side(name: str, outputs: Path, root: Path, request: CompileRequest) -> Side:
         return run
     try:
         return Side(name, plan_at(name, root, outputs, request))
-    except ValueError:
+    except _NoRevision:
         raise fail(
             "unknown_side", f"command line: '{name}' is no plan file, no run and no git revision",
             hint="see mldlc ls runs, git log",
@@ -65,9 +69,12 @@ def plan_at(rev: str, root: Path, outputs: Path, request: CompileRequest) -> Pla
     """Compile the project as it stood at a git revision: its tree is laid out, by commit, under outputs/cache/rev."""
     top = subprocess.run(["git", "-C", str(root), "rev-parse", "--show-toplevel"], capture_output=True, text=True)
     if top.returncode:
-        raise ValueError("not a git repository")
+        raise _NoRevision
     repo = Path(top.stdout.strip())
-    sha = resolve_revision(repo, rev)
+    try:
+        sha = resolve_revision(repo, rev)
+    except DiagnosticError:
+        raise _NoRevision from None
     folder = outputs / "cache" / "rev" / sha
     if not folder.exists():
         archive = subprocess.run(

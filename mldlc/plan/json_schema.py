@@ -1,4 +1,4 @@
-"""The JSON Schema of `mldlc.plan/1`, derived from the dataclasses: `python -m mldlc.plan.json_schema > plan.schema.json`."""
+"""The JSON Schema of `mldlc.plan/1`, from the dataclasses: `python -m mldlc.plan.json_schema > plan.schema.json`."""
 
 from __future__ import annotations
 

@@ -68,6 +68,7 @@ class Step:
     formal group (all roles; what the worker gets). identity: digest of the blob with the hashed values only.
     code: digest of the blob {module or file: digest} of the import closure. packages: name -> version part in the key.
     recipe: static Merkle hash. key: cache key, None until the input digests are known.
+    groups: formal group -> config path, where they differ.
     digests: output port -> content digest, where known (reuse). evicted: outputs known, bytes gone, nobody needs them.
     """
 
@@ -98,7 +99,7 @@ class Step:
     reasons: tuple[Reason, ...] = ()
     cost: Cost | None = None
     note: str = ""
-    where: str = ""
+    groups: dict[str, str] = field(default_factory=dict)
 
     def upstream(self) -> list[str]:
         """Ids of the steps whose outputs this one takes, in port order, without repeats."""

@@ -1,4 +1,4 @@
-"""Code roots by content: which files belong to one, and their digest. The compiler observes it, the engine freezes it."""
+"""Code roots by content: which files belong to one, and their digest. The compiler observes, the engine freezes."""
 
 from __future__ import annotations
 

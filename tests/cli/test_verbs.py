@@ -1,0 +1,187 @@
+"""The verbs as a user types them: output, exit codes, JSON, another directory, mistakes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.projects import TALLY, Repository, repository
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repository:
+    return repository(tmp_path)
+
+
+def last(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_help_version_and_unknown_verbs(repo: Repository) -> None:
+    assert "usage: mldlc VERB" in repo.mldlc().stdout
+    assert repo.mldlc("--version").stdout.startswith("mldlc ")
+    done = repo.mldlc("pln")
+    assert done.returncode == 2 and "did you mean 'plan'?" in done.stderr
+    done = repo.mldlc("noop.value=2")
+    assert done.returncode == 2 and "the verb comes first: mldlc plan noop.value=2" in done.stderr
+    assert "would run, and why" in repo.mldlc("plan", "--help").stdout
+
+
+def test_plan_run_plan_converges(repo: Repository) -> None:
+    done = repo.mldlc("plan", "--detailed-exitcode")
+    assert done.returncode == 4 and "+ a" in done.stdout and "Nothing was executed." in done.stdout
+    assert not (repo.root / "outputs" / "store").exists()
+    done = repo.mldlc("run", "--json")
+    assert done.returncode == 0 and last(done)["counts"] == {"run": 3, "reuse": 0, "skip": 0, "failed": 0, "gate": 0, "applied": 0}
+    assert repo.mldlc("plan", "--detailed-exitcode").returncode == 0
+    assert "3 reuse" in repo.mldlc("run").stdout
+
+
+def test_reasons_name_the_old_and_new_value_and_the_place(repo: Repository) -> None:
+    repo.mldlc("run")
+    repo.write("conf/second/default.yaml", "# two lines\nvalue: 5\n")
+    out = repo.mldlc("plan").stdout
+    assert "second.value: 2 -> 5  (conf/second/default.yaml:2)" in out and "= a" in out
+
+
+def test_early_cutoff_equal_bytes_stop_the_rerun(repo: Repository) -> None:
+    follow = "+lifecycle.stages.u={kind: scope.noop, inputs: {after: t}}"
+    assert repo.mldlc("run", TALLY, follow).returncode == 0
+    repo.write("src/tallying/counting.py", "def total(size):\n    return sum(list(range(size)))\n")
+    plan = repo.mldlc("plan", TALLY, follow).stdout
+    assert "code: tallying.counting" in plan
+    done = repo.mldlc("run", TALLY, follow)
+    assert "upstream ran again, same bytes" in done.stdout and "1 run" in done.stdout
+
+
+def test_errors_with_json_end_in_a_summary(repo: Repository) -> None:
+    done = repo.mldlc("plan", "noop.valu=3", "--json")
+    assert done.returncode == 2
+    summary = last(done)
+    assert summary["status"] == "error"
+    assert "did you mean 'noop.value'?" in str(summary["diagnostics"])
+    assert "Traceback" not in done.stderr
+
+
+def test_many_mistakes_come_at_once_with_file_and_line(repo: Repository) -> None:
+    repo.write("conf/tally/default.yaml", "size: three\nlabel: x\nlabell: y\n")
+    done = repo.mldlc("plan", TALLY)
+    assert done.returncode == 2
+    assert "conf/tally/default.yaml:1: tally.size:" in done.stderr
+    assert "conf/tally/default.yaml:3: unknown key 'labell' in group 'tally'; did you mean 'label'?" in done.stderr
+
+
+def test_a_broken_user_module_is_one_message(repo: Repository) -> None:
+    repo.write("src/tallying/counting.py", "def total(size:\n")
+    done = repo.mldlc("plan", TALLY)
+    assert done.returncode == 2 and "counting.py:1" in done.stderr and "Traceback" not in done.stderr
+    repo.write("src/tallying/counting.py", "raise RuntimeError('no such luck')\n")
+    done = repo.mldlc("plan", TALLY)
+    assert done.returncode == 2 and "no such luck" in done.stderr
+
+
+def test_a_saved_plan_runs_and_a_stale_one_is_refused(repo: Repository) -> None:
+    assert repo.mldlc("plan", TALLY, "-o", "plan.json").returncode == 0
+    assert repo.mldlc("run", "plan.json").returncode == 0
+    repo.write("src/tallying/counting.py", "def total(size):\n    return size\n")
+    repo.write("conf/second/default.yaml", "value: 9\n")
+    done = repo.mldlc("run", "plan.json")
+    assert done.returncode == 2
+    assert "stale plan: code of t changed: tallying.counting" in done.stderr
+    assert "second/default.yaml changed" in done.stderr
+    assert repo.mldlc("run", "nope.json").returncode == 2
+    repo.write("bad.json", "{}")
+    assert "no mldlc.plan/1 document" in repo.mldlc("run", "bad.json").stderr
+
+
+def test_from_another_directory_and_another_outputs_root(repo: Repository, tmp_path: Path) -> None:
+    deep = repo.root / "src" / "tallying"
+    assert repo.mldlc("run", cwd=deep).returncode == 0
+    assert (repo.root / "outputs" / "latest").exists() and not (deep / "outputs").exists()
+    elsewhere = tmp_path / "elsewhere"
+    assert repo.mldlc("run", env={"MLDLC_OUTPUTS": str(elsewhere)}).returncode == 0
+    assert (elsewhere / "latest").exists()
+    assert repo.mldlc("run", f"paths.outputs={tmp_path / 'third'}").returncode == 0
+    assert (tmp_path / "third" / "store").is_dir()
+
+
+def test_sweeps_merge_to_one_plan(repo: Repository) -> None:
+    out = repo.mldlc("plan", "-m", "second.value=range(3)").stdout
+    assert "b x3" in out and "3 points, 7 steps, 1 shared" in out
+    done = repo.mldlc("run", "-m", "second.value=range(3)", "--json")
+    assert last(done)["counts"]["run"] == 7
+
+
+def test_graph_why_explain(repo: Repository) -> None:
+    text = repo.mldlc("graph").stdout
+    assert "layer 2" in text and "after <- b.done" in text
+    mermaid = repo.mldlc("graph", "--mermaid").stdout.splitlines()
+    assert mermaid[0] == "flowchart TD" and sum("-->|after|" in line for line in mermaid) == 3
+    repo.mldlc("run")
+    why = repo.mldlc("why", "b", "second.value=7").stdout
+    assert "~   second.value = 7   (was 2)" in why
+    assert repo.mldlc("why", "bb").returncode == 2
+    explained = repo.mldlc("explain", "second.value", "second.value=7").stdout.splitlines()
+    assert "conf/second/default.yaml:1" in explained[1] and explained[2].strip().startswith("-> command line")
+    assert "did you mean" in repo.mldlc("explain", "second.valu").stderr
+
+
+def test_diff_of_plans_runs_and_revisions(repo: Repository) -> None:
+    repo.mldlc("plan", "-o", "a.json")
+    repo.mldlc("plan", TALLY, "second.value=3", "-o", "b.json")
+    out = repo.mldlc("diff", "a.json", "b.json").stdout
+    assert "second.value: 2 -> 3" in out and "+ t: tallying.steps:TALLY" in out
+    git = ["git", "-C", str(repo.root), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "conf", "src", "mldlc.yaml"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *command], check=True)
+    repo.write("conf/second/default.yaml", "value: 4\n")
+    subprocess.run([*git, "commit", "-qam", "two"], check=True)
+    done = repo.mldlc("diff", "HEAD~1..HEAD")
+    assert "second.value: 2 -> 4" in done.stdout, done.stderr
+    for value in (2, 3):
+        repo.mldlc("run", f"second.value={value}")
+    first, second = sorted(p.name for p in (repo.root / "outputs" / "runs").iterdir())
+    assert "second.value: 2 -> 3" in repo.mldlc("diff", first, second).stdout
+    assert "No difference." in repo.mldlc("diff", "a.json", "a.json").stdout
+    assert "no plan file, no run and no git revision" in repo.mldlc("diff", "a.json", "nope").stderr
+
+
+def test_show_ls_data_doctor(repo: Repository) -> None:
+    assert repo.mldlc("show").returncode == 2
+    repo.mldlc("run")
+    assert " ran" in repo.mldlc("show").stdout
+    assert "ok" in repo.mldlc("ls").stdout
+    assert "second" in repo.mldlc("ls", "groups").stdout and "scope.noop" in repo.mldlc("ls", "kinds").stdout
+    assert repo.mldlc("data", "verify").returncode == 0
+    victim = next(p for p in (repo.root / "outputs" / "store" / "objects").rglob("*") if p.is_file())
+    victim.chmod(0o644)
+    victim.write_bytes(b"x" * victim.stat().st_size)
+    done = repo.mldlc("data", "verify")
+    assert done.returncode == 1 and victim.name in done.stdout
+    assert "would free" in repo.mldlc("data", "gc", "--dry-run").stdout
+    assert "pydantic" in repo.mldlc("doctor").stdout
+
+
+def test_a_read_only_outputs_folder_is_one_clear_message(repo: Repository) -> None:
+    blocked = repo.root / "blocked"
+    blocked.write_text("a file where a folder should be")
+    done = repo.mldlc("run", f"paths.outputs={blocked}")
+    assert done.returncode == 2 and "blocked" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_hydras_own_flags(repo: Repository) -> None:
+    done = repo.mldlc("--cfg", "job", "second.value=8")
+    assert done.returncode == 0 and "value: 8" in done.stdout
+    assert not (repo.root / "outputs").exists()
+    done = repo.mldlc("plan", "hydra/launcher=joblib")
+    assert done.returncode == 2 and "executor=" in done.stderr
+
+
+def test_trace_passes_shows_all_eleven(repo: Repository) -> None:
+    err = repo.mldlc("plan", "--trace-passes").stderr
+    names = [line[3:] for line in err.splitlines() if line.startswith("-- ")]
+    assert names == ["observe", "compose", "type", "stages", "artifacts", "fingerprint", "dedupe", "resolve", "reasons", "cost", "lower"]
+    assert "wire      c.after <- a.done, b.done" in err or "wire" in err

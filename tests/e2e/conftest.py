@@ -1,0 +1,74 @@
+"""The main job, run once for the whole session through the command a user types."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import Repository
+
+
+@dataclass(frozen=True)
+class Job:
+    """A folder in which `mldlc run experiment=<name>` was run; `summary` is the last JSON line."""
+
+    repo: Repository
+    experiment: str
+    summary: dict[str, Any]
+
+    def run(self, *overrides: str) -> dict[str, Any]:
+        """Run again with more overrides; the summary."""
+        return execute(self.repo, self.experiment, *overrides)
+
+    def plan(self, *overrides: str) -> dict[str, dict[str, Any]]:
+        """Stage -> step event of `mldlc plan --json`."""
+        done = self.repo.mldlc("plan", f"experiment={self.experiment}", *overrides, "--json")
+        assert done.returncode == 0, done.stderr
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        return {event["stage"]: event for event in events if event.get("type") == "step"}
+
+
+def execute(repo: Repository, experiment: str, *overrides: str) -> dict[str, Any]:
+    """`mldlc run experiment=... --json`; asserts that it ended well."""
+    done = repo.mldlc("run", f"experiment={experiment}", *overrides, "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _job(experiment: str, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    repo = Repository(tmp_path_factory.mktemp(experiment))
+    return Job(repo, experiment, execute(repo, experiment))
+
+
+@pytest.fixture(scope="session")
+def adult(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The Adult job, done."""
+    return _job("adult", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def housing(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The Housing job, done."""
+    return _job("housing", tmp_path_factory)
+
+
+@pytest.fixture(autouse=True)
+def _no_outputs_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own MLDLC_OUTPUTS must not leak into the tests."""
+    monkeypatch.delenv("MLDLC_OUTPUTS", raising=False)
+
+
+def thorough() -> bool:
+    """Whether `make test-all` asked for what takes minutes."""
+    return bool(os.environ.get("MLDLC_TEST_ALL"))
+
+
+def artifact_digests(outputs: Path, run: str) -> dict[str, dict[str, str]]:
+    """Stage -> port -> digest of a run."""
+    data = json.loads((outputs / "runs" / run / "summary.json").read_text())
+    return {id: step["digests"] for id, step in data["steps"].items()}

@@ -1,0 +1,150 @@
+"""The main job on real data: its quality, its reuse, its convergence, its page."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Job, artifact_digests, execute, thorough
+from tests.projects import Repository
+from tests.shared_data import shared
+
+DATA = ("collect", "expect", "split", "profile", "prepare")
+
+
+@pytest.mark.slow
+def test_adult_reaches_its_goal(adult: Job) -> None:
+    test = adult.summary["metrics"]["test"]
+    assert adult.summary["status"] == "ok"
+    assert test["auroc"] >= 0.905 and test["accuracy"] >= 0.85
+
+
+@pytest.mark.slow
+def test_housing_reaches_its_goal(housing: Job) -> None:
+    assert housing.summary["metrics"]["test"]["r2"] >= 0.78
+
+
+@pytest.mark.slow
+def test_the_same_again_reuses_everything_and_the_plan_converges(adult: Job) -> None:
+    again = adult.run()
+    assert again["counts"]["run"] == 0 and again["counts"]["reuse"] == len(adult.plan())
+    assert again["metrics"] == adult.summary["metrics"]
+    assert {step["action"] for step in adult.plan().values()} == {"reuse"}
+
+
+@pytest.mark.slow
+def test_one_changed_training_key_reuses_the_data_stages(adult: Job) -> None:
+    plan = adult.plan("optimizer.weight_decay=0.5")
+    assert {stage: plan[stage]["action"] for stage in DATA} == dict.fromkeys(DATA, "reuse")
+    assert plan["train"]["action"] == "run" and plan["evaluate"]["action"] == "maybe"
+    (reason,) = plan["train"]["reasons"]
+    assert (reason["code"], reason["path"], reason["new"]) == ("param_changed", "optimizer.weight_decay", 0.5)
+    assert reason["where"] == "command line"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "override", ["trainer.log_every_n_steps=7", "project.title=Other", "executor=serial", "trainer.threads=1"]
+)
+def test_what_does_not_change_the_result_reuses_the_model(adult: Job, override: str) -> None:
+    assert adult.plan(override)["train"]["action"] == "reuse"
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_model_bytes(adult: Job, tmp_path: Path) -> None:
+    limits = ("trainer.max_epochs=2", "trainer.limit_train_batches=0.2")
+    runs = []
+    for name in ("one", "two"):
+        repo = Repository(tmp_path / name)
+        repo.root.mkdir()
+        summary = execute(repo, "adult", *limits)
+        runs.append(artifact_digests(repo.root / "outputs", summary["run"]))
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.slow
+def test_the_raw_file_gives_the_same_rows_as_the_bundled_one(adult: Job) -> None:
+    raw = f"source.path={shared('adult.data')}"
+    plan = adult.run("source=adult_csv", raw, "--until", "collect")
+    runs = adult.repo.root / "outputs"
+    bundled = artifact_digests(runs, adult.summary["run"])["collect"]
+    assert artifact_digests(runs, plan["run"])["collect"] == bundled
+
+
+@pytest.mark.slow
+def test_the_report_is_one_self_contained_page(adult: Job) -> None:
+    page = Path(adult.summary["report"]).read_text()
+    assert "Census income" in page and "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+
+
+@pytest.mark.slow
+def test_a_plan_imports_nothing_heavy(adult: Job) -> None:
+    code = """
+import sys
+from mldlc.cli.main import main
+code = main(["plan", "experiment=adult", "--json", *sys.argv[1:]])
+heavy = {"torch", "lightning", "deepspeed", "whylogs", "polars", "numpy", "mlflow", "lakefs_client"} & set(sys.modules)
+print(sorted(heavy), "hydra" in sys.modules, "pydantic" in sys.modules, file=sys.stderr)
+sys.exit(1 if heavy or code else 0)
+"""
+
+    def plan(*overrides: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *overrides]
+        return subprocess.run(command, cwd=adult.repo.root, capture_output=True, text=True)
+
+    cold = plan("seed=1")
+    assert cold.returncode == 0 and cold.stderr.strip().endswith("[] True True"), cold.stderr
+    warm = plan("seed=1")
+    assert warm.returncode == 0, warm.stderr
+    changed_nothing = [plan(), plan()][1]
+    assert changed_nothing.stderr.strip().endswith("[] False False"), changed_nothing.stderr
+
+
+@pytest.mark.slow
+def test_the_gate_and_publishing(adult: Job) -> None:
+    repo = adult.repo
+    done = repo.mldlc("run", "experiment=adult", "registry=folder", "automation=manual", "--json")
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "waiting"
+    assert not (repo.root / "outputs" / "published").exists()
+    assert repo.mldlc("approve", "approve", "--why", "looks right").returncode == 0
+    done = repo.mldlc("run", "experiment=adult", "registry=folder", "automation=manual", "--json")
+    assert done.returncode == 0, done.stderr
+    current = repo.root / "outputs" / "published" / "adult" / "current"
+    assert (current / "model" / "model.safetensors").exists() and (current / "preprocessor").is_dir()
+    plan = adult.plan("registry=folder", "automation=manual")
+    assert (plan["approve"]["action"], plan["publish"]["action"]) == ("reuse", "in place")
+
+
+@pytest.mark.slow
+def test_a_gate_outside_its_bounds_rejects(adult: Job) -> None:
+    bound = "automation.bounds.test.auroc.min=0.99"
+    done = adult.repo.mldlc("run", "experiment=adult", "registry=folder", "automation=full", bound)
+    assert done.returncode == 1 and "wanted >= 0.99" in done.stdout + done.stderr
+    done = adult.repo.mldlc("run", "experiment=adult", "registry=folder", "automation=partial", bound)
+    assert done.returncode == 3
+    assert adult.repo.mldlc("reject", "approve", "--why", "too low").returncode == 0
+    done = adult.repo.mldlc("run", "experiment=adult", "registry=folder", "automation=partial", bound)
+    assert done.returncode == 1 and "too low" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not thorough(), reason="five full trainings of each: make test-all")
+@pytest.mark.parametrize(
+    ("experiment", "goals"), [("adult", {"auroc": 0.905, "accuracy": 0.85}), ("housing", {"r2": 0.78})]
+)
+def test_the_goal_holds_in_the_mean_over_five_split_seeds(
+    experiment: str, goals: dict[str, float], tmp_path: Path
+) -> None:
+    repo = Repository(tmp_path)
+    rows = [execute(repo, experiment, f"split.seed={seed}")["metrics"]["test"] for seed in range(5)]
+    for name, goal in goals.items():
+        values = [row[name] for row in rows]
+        print(f"{experiment} {name}: mean {statistics.mean(values):.4f} of {[round(v, 4) for v in values]}")
+        assert statistics.mean(values) >= goal
