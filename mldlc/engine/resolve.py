@@ -38,7 +38,7 @@ class Resolver:
         """
         found = []
         for source in step.sources:
-            if source.token is None or source.paths:
+            if source.token is None or source.identity in ("content", "stat"):
                 if source.uri not in self._tokens:
                     self._threads = self._threads or ThreadPoolExecutor(1, "hash")
                     self._tokens[source.uri] = self._threads.submit(self._hash, source)
