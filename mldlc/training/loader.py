@@ -41,21 +41,21 @@ class BatchLoader:
         return full + (1 if rest and not self.drop_last else 0)
 
     def __iter__(self) -> Iterator[Any]:
-        # Lightning also calls iter() only to look whether it works: an iterator that served nothing ends no epoch
+        # Lightning also calls iter() only to look whether it works: an iterator that served nothing ends no epoch,
+        # and draws no permutation
         if self._served or self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
         self._served = False
-        return self._batches(self.order(self.epoch))
+        return self._batches(self.epoch)
 
     def order(self, epoch: int) -> Tensor:
         """The row numbers in the order of an epoch, (n,) int64."""
         if not self.shuffle:
             return self.rows
-        permutation = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
-        return self.rows[torch.from_numpy(permutation)]
+        return torch.from_numpy(np.random.default_rng([self.seed, epoch]).permutation(self.rows.numpy()))
 
-    def _batches(self, order: Tensor) -> Iterator[Any]:
-        size, batches = self.batch_size, len(self)
+    def _batches(self, epoch: int) -> Iterator[Any]:
+        order, size, batches = self.order(epoch), self.batch_size, len(self)
         while self.position < batches:
             start = self.position * size
             index = order[start : start + size]
