@@ -18,8 +18,8 @@ def run(draft: Draft) -> None:
     for node in draft.nodes.values():
         if node.action in ("reuse", "skip", "in place"):
             continue
-        if node.action == "gate" and node.key is not None:
-            node.reasons.append(Reason("awaits_decision", path="decided when the run gets here"))
+        if node.action == "gate":
+            node.reasons.append(Reason("awaits_decision", path=node.typed.note or "decided when the run gets here"))
         if any(reason.code in ("forced", "always", "artifact_missing") for reason in node.reasons):
             continue
         old = before.get(node.id) or before.get(node.stage)

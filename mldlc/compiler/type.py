@@ -11,7 +11,7 @@ from mldlc.compiler.draft import Draft, Typed
 from mldlc.compiler.groups import GROUPS, SCALARS
 from mldlc.compiler.schema_errors import SchemaError, check
 from mldlc.compiler.targets import check_target
-from mldlc.compiler.typed import plain, type_stage, with_stage
+from mldlc.compiler.typed import plain, type_stage, with_files
 from mldlc.config.compose import ComposedPoint
 from mldlc.config.groups import describe_groups
 from mldlc.plan.codec import digest
@@ -80,7 +80,7 @@ def _type_point(draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None
             memo[memo_key] = typed
         read.update(path.split(".")[0] for path in formal_paths.values())
         if typed is not None:
-            stages[name] = (with_stage(typed, tuple(entry.get("code") or ()), ""), {**entry, "groups": formal_paths})
+            stages[name] = (with_files(typed, tuple(entry.get("code") or ())), {**entry, "groups": formal_paths})
     _check_roots(report, config, read)
     return stages
 

@@ -74,6 +74,7 @@ def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:
         observe=spec.observe,
         lineage=spec.lineage,
         nondeterministic=spec.nondeterministic,
+        note=spec.describe(config) if spec.describe else "",
     )
 
 
@@ -120,6 +121,6 @@ def targets_in(value: Any) -> list[str]:
     return []
 
 
-def with_stage(typed: Typed, files: tuple[str, ...], note: str) -> Typed:
-    """The typed stage with what its lifecycle entry adds."""
-    return replace(typed, files=(*typed.files, *files), note=note)
+def with_files(typed: Typed, files: tuple[str, ...]) -> Typed:
+    """The typed stage with the code files that its lifecycle entry adds."""
+    return replace(typed, files=(*typed.files, *files)) if files else typed

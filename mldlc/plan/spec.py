@@ -70,6 +70,7 @@ class StepSpec:
     that stands outside; its "key" entry is compared with the step's key.
     components: formal group -> {kind value -> module}: the chosen module joins the code hash.
     code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
+    describe: validated config -> one line that the plan shows beside the stage (what a gate decides by, say).
     nondeterministic: output ports whose bytes may differ between equal runs.
     """
 
@@ -88,4 +89,5 @@ class StepSpec:
     code: tuple[str, ...] = ()
     lineage: bool = False
     nondeterministic: tuple[str, ...] = ()
+    describe: Callable[[Any], str] | None = None
     doc: str = ""

@@ -4,7 +4,26 @@ from __future__ import annotations
 
 from mldlc.plan.artifact import Any, Decision, Metrics, Model, Preprocessor, Report
 from mldlc.plan.spec import Resources, StepSpec, many, optional, port
-from mldlc.scope.config import AutomationConfig, NoopConfig, RegistryConfig, ScopeConfig
+from mldlc.scope.config import AutomationConfig, Bound, NoopConfig, RegistryConfig, ScopeConfig
+
+
+def rule_text(cfg: object) -> str:
+    """What the gate decides by, in one line: "partial automation: auto if test.auroc >= 0.9 and ..., else a person"."""
+    rule: AutomationConfig = cfg.automation  # type: ignore[attr-defined]
+    if rule.level == "manual":
+        return "manual: a person decides"
+    parts = [_bound(f"{part}.{name}", bound) for part, bounds in rule.bounds.items() for name, bound in bounds.items()]
+    parts += [_bound(f"every slice's {name}", bound) for name, bound in rule.slices.items()]
+    when = " and ".join(part for part in parts if part) or "always: no bounds are set"
+    otherwise = "no otherwise" if rule.level == "full" else "else a person decides"
+    return f"{rule.level} automation: yes if {when}, {otherwise}"
+
+
+def _bound(what: str, bound: Bound) -> str:
+    limits = [f">= {bound.min:g}"] if bound.min is not None else []
+    limits += [f"<= {bound.max:g}"] if bound.max is not None else []
+    return f"{what} {' and '.join(limits)}" if limits else ""
+
 
 INLINE = Resources(process="inline")
 
@@ -17,6 +36,7 @@ GATE = StepSpec(
     reads={"automation": AutomationConfig, "scope": ScopeConfig},
     needs=INLINE,
     purity="gate",
+    describe=rule_text,
     doc="Decides by metric bounds, or asks a person, before what follows may happen.",
 )
 
