@@ -1,7 +1,9 @@
 """Cost of a node to the engine: 20, 200 and 1000 inline no-op nodes, a first run and an unchanged one.
 
-Run it with `python -m tests.bench.engine_nodes [folder]`. Medians of 5; the floor beside them is what the same
-disk takes for one durable small file a node (write, fsync, rename), one after another.
+Run it with `python -m tests.bench.engine_nodes [folder]`. Medians of 5, wall / CPU in µs a node, interleaved with the
+floor of the same disk: one durable small file a node (write, fsync, rename), one after another. The store has its
+fan-out folders already, as any store has after its first runs. `same` runs the same plan again (every key is looked
+up), `unchanged` the plan that the compiler makes after it (all `reuse`).
 """
 
 from __future__ import annotations
@@ -12,69 +14,75 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from mldlc.engine.history import read_run
 from mldlc.plan.plan import Plan
+from mldlc.store.layout import open_store
 from tests.engine.plans import Builder, Watch, planned
 
 ROUNDS = 5
 
 
-def layers(count: int, width: int = 10) -> Plan:
+def layers(count: int, round: int = 0, width: int = 10) -> Plan:
     """A DAG of no-op nodes: every node but the first row waits for two of the row before."""
     built = Builder()
     for number in range(count):
         row, column = divmod(number, width)
         above = [f"n{(row - 1) * width + (column + shift) % width}.done" for shift in (0, 1)] if row else []
-        built.add(f"n{number}", "noop", {"after": above}, value=f"v{number}")
+        built.add(f"n{number}", "noop", {"after": above}, value=f"v{number} {round}")
     return built.plan()
 
 
-def floor(folder: Path, count: int) -> float:
-    """Seconds a node for one durable file each."""
-    start = time.perf_counter()
+def floor(folder: Path, count: int) -> None:
+    """One durable file a node."""
     for number in range(count):
         with (folder / "tmp").open("wb") as file:
             file.write(b"x" * 600)
             os.fsync(file.fileno())
         (folder / "tmp").rename(folder / str(number))
-    return (time.perf_counter() - start) / count
 
 
-def measure(folder: Path, count: int) -> tuple[float, float, float, float]:
-    """Median µs a node: floor, first run, run of the same plan, run of the plan that the compiler makes after it."""
-    plan = layers(count)
+def timed(work: Callable[[], Any], count: int) -> tuple[tuple[float, float], Any]:
+    """((wall, CPU) in µs a node, what the work gave)."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    value = work()
+    return ((time.perf_counter() - wall) / count * 1e6, (time.process_time() - cpu) / count * 1e6), value
+
+
+def measure(folder: Path, count: int) -> list[tuple[float, float]]:
+    """Medians (wall, CPU): floor, first, same, unchanged."""
+    watch = Watch(folder / f"out{count}")
+    store = open_store(watch.outputs)
+    for number in range(256):
+        for part in (store.objects, store.records):
+            (part / f"{number:02x}").mkdir()
     rows = []
     for number in range(ROUNDS):
-        place = folder / f"{count}-{number}"
-        (place / "floor").mkdir(parents=True)
-        low = floor(place / "floor", count)
-        watch = Watch(place / "out")
-        start = time.perf_counter()
-        result = watch.run(plan)
-        first = time.perf_counter() - start
+        plan = layers(count, number)
+        (folder / f"floor{count}-{number}").mkdir()
+        low, _ = timed(lambda n=number: floor(folder / f"floor{count}-{n}", count), count)  # type: ignore[misc]
+        first, result = timed(lambda p=plan: watch.run(p), count)  # type: ignore[misc]
         assert result.counts["run"] == count, result.counts
         keys = {e.step: e.data["key"] for e in watch.events if e.type == "step_finished"}
-        start = time.perf_counter()
-        assert watch.run(plan).counts["reuse"] == count
-        same = time.perf_counter() - start
+        same, again = timed(lambda p=plan: watch.run(p), count)  # type: ignore[misc]
         after = planned(plan, result, keys)
-        start = time.perf_counter()
-        done = watch.run(after)
-        unchanged = time.perf_counter() - start
-        assert done.counts["reuse"] == count and read_run(watch.outputs, done.run).status == "ok"
-        rows.append((low, first / count, same / count, unchanged / count))
-        shutil.rmtree(place)
-    return tuple(statistics.median(row[column] * 1e6 for row in rows) for column in range(4))  # type: ignore[return-value]
+        unchanged, done = timed(lambda p=after: watch.run(p), count)  # type: ignore[misc]
+        assert again.counts["reuse"] == done.counts["reuse"] == count
+        rows.append((low, first, same, unchanged))
+    return [
+        (statistics.median(r[column][0] for r in rows), statistics.median(r[column][1] for r in rows))
+        for column in range(4)
+    ]
 
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=sys.argv[1] if len(sys.argv) > 1 else None))
-    print("µs a node     floor    first     same    unchanged")
+    print("| nodes | floor | first | same | unchanged |  wall / CPU, µs a node")
     for count in (20, 200, 1000):
-        low, first, same, unchanged = measure(folder, count)
-        print(f"{count:>9} {low:>9.0f} {first:>8.0f} {same:>8.0f} {unchanged:>12.0f}")
+        cells = [f"{wall:.0f} / {cpu:.0f}" for wall, cpu in measure(folder, count)]
+        print(f"| {count} | {' | '.join(cells)} |", flush=True)
     shutil.rmtree(folder)
 
 
