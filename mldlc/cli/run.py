@@ -48,15 +48,20 @@ def run(args: argparse.Namespace) -> int:
     text = sys.stderr if args.json else sys.stdout
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count) or "nothing to do"
     print(f"Run {result.run}: {result.status}. {counts}. {duration(result.seconds)}.", file=text)
-    for part, values in result.metrics.items():
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in _numbers(values))
-        print(f"  {part:<6}{shown}", file=text)
+    table = point_rows(plan, result) if len(plan.points) > 1 else [("", result.metrics)]
+    for name, metrics in table:
+        if name:
+            print(f"  {name}", file=text)
+        for part, values in metrics.items():
+            shown = "  ".join(f"{key} {value:.4f}" for key, value in _numbers(values))
+            print(f"  {part:<6}{shown}", file=text)
     if report is not None:
-        print(f"Report: {report}", file=text)
+        print(f"Report: {report if len(plan.points) == 1 else report.parent / 'report-*.html'}", file=text)
     if result.status == "stopped":
         print("Stopped; the same command continues it.", file=text)
     if args.json:
-        emit(summary(result, report))
+        points = [{"overrides": name, "metrics": metrics} for name, metrics in table] if len(plan.points) > 1 else []
+        emit({**summary(result, report), **({"points": points} if points else {})})
     return 128 + signals[0] if result.status == "stopped" and signals else EXIT.get(result.status, 130)
 
 
@@ -88,6 +93,20 @@ def summary(result: Any, report: Path | None) -> dict[str, object]:
         "report": str(report) if report else None,
         "errors": {id: step.error for id, step in result.steps.items() if step.error},
     }
+
+
+def point_rows(plan: Plan, result: Any) -> list[tuple[str, dict[str, Any]]]:
+    """(overrides, test metrics) of each point of a sweep."""
+    rows = []
+    for point in plan.points:
+        metrics: dict[str, Any] = {}
+        for step in plan.steps:
+            if point.id in step.points and step.id in result.steps:
+                metrics.update(result.steps[step.id].summary.get("metrics") or {})
+        rows.append(
+            (" ".join(point.overrides), {part: metrics[part] for part in ("test",) if part in metrics} or metrics)
+        )
+    return rows
 
 
 def _numbers(values: Any) -> list[tuple[str, float]]:

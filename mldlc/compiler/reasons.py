@@ -78,15 +78,17 @@ def differences(draft: Draft, node: Node, old: Step) -> list[Reason]:
 
 def _params(draft: Draft, node: Node, was: dict[str, Any]) -> list[Reason]:
     out = []
-    before, now = flatten(was), flatten(node.typed.identity)
-    for path in sorted({*before, *now}):
-        if before.get(path) != now.get(path) or (path in before) != (path in now):
-            formal, _, rest = path.partition(".")
-            key = f"{node.groups.get(formal, formal)}.{rest}" if rest else node.groups.get(formal, formal)
-            where = draft.locate(key, node.points[0])
-            out.append(
-                Reason("param_changed", path=key, old=before.get(path), new=now.get(path), where=str(where or ""))
-            )
+    for formal in sorted({*was, *node.typed.identity}):
+        group = node.groups.get(formal, formal)
+        old, new = was.get(formal), node.typed.identity.get(formal)
+        switched = isinstance(old, dict) and isinstance(new, dict) and old.get("kind") != new.get("kind")
+        before, now = flatten(old, group), flatten(new, group)
+        # Another option of a group changes all its keys at once: its kind says it.
+        paths = [f"{group}.kind"] if switched else sorted({*before, *now})
+        for path in paths:
+            if before.get(path) != now.get(path) or (path in before) != (path in now):
+                where = str(draft.locate(path, node.points[0]) or "")
+                out.append(Reason("param_changed", path=path, old=before.get(path), new=now.get(path), where=where))
     return out
 
 

@@ -51,7 +51,7 @@ def _report(plan: Plan, result: Result, outputs: Path) -> Path | None:
         digest = result.steps[step.id].digests.get("report") if step.id in result.steps else None
         if step.kind != "report.report" or digest is None:
             continue
-        name = "report.html" if len(plan.points) == 1 else f"report-{step.id.replace('#', '-')}.html"
+        name = "report.html" if len(plan.points) == 1 else f"report-{step.points[0]}.html"
         page = outputs / "runs" / result.run / name
         with contextlib.suppress(FileExistsError):
             os.link(tree_files(store, digest)["report.html"], page)
