@@ -8,7 +8,7 @@ from pathlib import Path
 from mldlc.compiler.code import CodeHasher
 from mldlc.compiler.draft import Draft, Typed
 from mldlc.compiler.observe import observe_packages, observe_sources
-from mldlc.plan.codec import digest
+from mldlc.plan.codec import digest, ordered_digest
 from mldlc.plan.keys import recipe
 from mldlc.plan.source import SourceRef
 from mldlc.plan.step import Input, Source
@@ -27,7 +27,7 @@ def run(draft: Draft) -> None:
         if id(typed) not in codes:
             code = _closure(hasher, typed, draft.root)
             codes[id(typed)] = code, digest(code)
-            identities[id(typed)] = digest(typed.identity)
+            identities[id(typed)] = ordered_digest(typed.identity)
         node.code, node.code_digest = codes[id(typed)]
         node.identity_digest = identities[id(typed)]
         refs = [_portable(ref, draft.root) for ref in typed.sources]

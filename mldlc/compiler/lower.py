@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
-from mldlc.plan.codec import digest
+from mldlc.plan.codec import ordered_digest
 from mldlc.plan.plan import ConfigSources, Plan, Point, plan_id
 from mldlc.plan.step import Step
 
@@ -17,7 +17,7 @@ def run(draft: Draft) -> None:
     steps = tuple(_step(draft, node, blobs, seen) for node in draft.nodes.values())
     points = []
     for point in draft.points:
-        name = digest(point.config)
+        name = ordered_digest(point.config)
         blobs.setdefault(name, point.config)
         points.append(Point(point.id, point.overrides, name))
     ask = draft.ask
@@ -44,7 +44,7 @@ def run(draft: Draft) -> None:
 def _step(draft: Draft, node: Node, blobs: dict[str, Any], seen: dict[int, str]) -> Step:
     typed = node.typed
     if id(typed) not in seen:
-        seen[id(typed)] = digest(typed.params)
+        seen[id(typed)] = ordered_digest(typed.params)
         blobs.setdefault(seen[id(typed)], typed.params)
         blobs.setdefault(node.identity_digest, typed.identity)
         blobs.setdefault(node.code_digest, node.code)

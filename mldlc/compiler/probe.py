@@ -12,7 +12,7 @@ from mldlc.compiler.draft import Draft, Typed
 from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.schema_errors import SchemaError
 from mldlc.compiler.targets import check_target
-from mldlc.plan.codec import decode, digest
+from mldlc.plan.codec import decode, ordered_digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location
 
 TIMEOUT = 120.0  # seconds; a user's module may import torch
@@ -45,7 +45,7 @@ def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Location | No
     hasher = CodeHasher(roots, draft.outputs / "cache" / "code.json")
     code = hasher.closure([kind.partition(":")[0]])
     question = {**question, "kind": kind, "root": str(draft.root)}
-    name = digest([code, question, sys.version_info[:2]])
+    name = ordered_digest([code, question, sys.version_info[:2]])
     file = draft.outputs / "cache" / "probe" / f"{name}.json"
     known = read_json(file)
     if known:

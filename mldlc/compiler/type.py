@@ -14,7 +14,7 @@ from mldlc.compiler.targets import check_target
 from mldlc.compiler.typed import plain, type_stage, with_files
 from mldlc.config.compose import ComposedPoint
 from mldlc.config.groups import describe_groups
-from mldlc.plan.codec import digest
+from mldlc.plan.codec import digest, ordered_digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, did_you_mean
 
 
@@ -62,7 +62,7 @@ def _type_point(draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None
                 ),
             )
         configs = {formal: value for formal, path in formal_paths.items() if (value := at(config, path)) is not None}
-        memo_key = digest([kind, configs, sorted(formal_paths.items())])
+        memo_key = ordered_digest([kind, configs, sorted(formal_paths.items())])
         if memo_key in memo:
             typed = memo[memo_key]
         else:

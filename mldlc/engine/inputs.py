@@ -14,7 +14,7 @@ from mldlc.artifacts.load import typed
 from mldlc.catalog import load_spec
 from mldlc.engine.objects import ObjectPort
 from mldlc.engine.step_file import BoundInput, BoundItem, StepFile
-from mldlc.plan.codec import canonical
+from mldlc.plan.codec import ordered
 from mldlc.plan.context import StepError
 from mldlc.plan.spec import StepSpec
 
@@ -48,7 +48,7 @@ def config(file: StepFile, secrets: list[str]) -> SimpleNamespace:
         if group not in file.params:
             raise StepError(f"the plan has no config for group {group!r} of {file.kind}", hint="plan again")
         try:
-            value = adapter.validate_json(canonical(file.params[group]))
+            value = adapter.validate_json(ordered(file.params[group]))
         except ValidationError as error:
             raise StepError(f"config group {group!r}: {error}", where=group, hint="plan again") from None
         groups[group] = resolve(value, secrets, group)

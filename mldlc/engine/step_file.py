@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mldlc.plan.codec import canonical, decode, encode
+from mldlc.plan.codec import decode, encode, ordered
 from mldlc.plan.plan import Plan
 from mldlc.plan.step import Source, Step
 
@@ -126,8 +126,8 @@ def stamp(path: str) -> str:
 
 
 def write(file: StepFile, path: Path) -> None:
-    """Write it as canonical JSON."""
-    path.write_bytes(canonical(encode(file)))
+    """Write it as JSON; the order of keys in config values is kept."""
+    path.write_bytes(ordered(encode(file)))
 
 
 def read(path: Path) -> StepFile:

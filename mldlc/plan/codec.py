@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+ALWAYS = ("format", "action", "status")  # written even at their default: readers branch on them
 
 
 def canonical(value: Any) -> bytes:
@@ -24,13 +25,23 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(canonical(value), digest_size=32).hexdigest()
 
 
+def ordered(value: Any) -> bytes:
+    """JSON text that keeps the order of keys: config mappings whose order means something (columns, split parts)."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def ordered_digest(value: Any) -> str:
+    """As `digest`, but the order of keys counts: for config values. (A schema's fields have a fixed order.)"""
+    return hashlib.blake2b(ordered(value), digest_size=32).hexdigest()
+
+
 def encode(value: Any) -> Any:
-    """A dataclass tree as plain JSON values; fields at their default are left out (but `format`)."""
+    """A dataclass tree as plain JSON values; fields at their default are left out (but ALWAYS)."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out = {}
         for f in dataclasses.fields(value):
             item = getattr(value, f.name)
-            if f.default is not dataclasses.MISSING and item == f.default and f.name != "format":
+            if f.default is not dataclasses.MISSING and item == f.default and f.name not in ALWAYS:
                 continue
             if f.default_factory is not dataclasses.MISSING and not item:
                 continue

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from mldlc.plan.codec import canonical, decode, digest, encode
+from mldlc.plan.codec import decode, digest, encode, ordered
 from mldlc.plan.diagnostic import Diagnostic
 from mldlc.plan.step import Step
 
@@ -95,8 +95,8 @@ def plan_id(points: tuple[Point, ...], recipes: list[str]) -> str:
 
 
 def dump(plan: Plan) -> str:
-    """Canonical text of a plan: sorted keys, one step a line would not be canonical JSON, so it is compact."""
-    return canonical(encode(plan)).decode()
+    """Compact text of a plan: equal plans give equal text; the order of keys in config values is kept."""
+    return ordered(encode(plan)).decode()
 
 
 def load(text: str) -> Plan:

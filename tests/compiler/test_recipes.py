@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mldlc.plan.plan import dump, load
 from tests.projects import OTHER, TALLY, Repository, repository
 
 
@@ -86,3 +87,23 @@ def test_a_sweep_stage_takes_all_points_labelled(repo: Repository) -> None:
     everything = plan.step("all")
     assert everything.points == (0, 1)
     assert sorted(ref.label for ref in everything.inputs["after"].refs) == ["second.value=2", "second.value=3"]
+
+
+def test_the_order_of_a_mapping_in_the_config_counts_and_survives(tmp_path: Path) -> None:
+    """The parts of a split in time order, the columns of a file without a header: order is meaning."""
+    config = "defaults: [_self_, {paths: default}, {executor: local}, {lifecycle: ordered}, {split: default}]\n"
+    stages = "stages:\n  collect: {kind: data.collect}\n  split: {kind: data.split, inputs: {table: collect}}\n"
+    split = "kind: time\nby: age\nfractions: {%s}\ncuts: null\ngap: null\n"
+    source = "source: {kind: bundled, name: adult}\n"
+    found = []
+    for name, parts in (("one", "train: 0.7, test: 0.3"), ("two", "test: 0.3, train: 0.7")):
+        files = {
+            "conf/config.yaml": config + source,
+            "conf/lifecycle/ordered.yaml": stages,
+            "conf/split/default.yaml": split % parts,
+        }
+        step = repository(tmp_path / name, files).plan().step("split")
+        plan = load(dump(repository(tmp_path / name, files).plan()))
+        found.append((step.recipe, list(plan.blobs[step.params]["split"]["fractions"])))
+    assert found[0][0] != found[1][0]
+    assert [order for _, order in found] == [["train", "test"], ["test", "train"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,16 @@ def execute(repo: Repository, experiment: str, *overrides: str) -> dict[str, Any
 
 def _job(experiment: str, tmp_path_factory: pytest.TempPathFactory) -> Job:
     repo = Repository(tmp_path_factory.mktemp(experiment))
-    return Job(repo, experiment, execute(repo, experiment))
+    summary = execute(repo, experiment)
+    shutil.copytree(repo.root, repo.root.with_name(f"{repo.root.name}-pristine"), symlinks=True)
+    return Job(repo, experiment, summary)
+
+
+@pytest.fixture
+def pristine(adult: Job, tmp_path: Path) -> Repository:
+    """A folder as a first run of Adult left it, to oneself."""
+    source = adult.repo.root.with_name(f"{adult.repo.root.name}-pristine")
+    return Repository(Path(shutil.copytree(source, tmp_path / "adult", symlinks=True)))
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ def test_the_gate_and_publishing(adult: Job) -> None:
 
 @pytest.mark.slow
 def test_a_gate_outside_its_bounds_rejects(adult: Job) -> None:
-    bound = "automation.bounds.test.auroc.min=0.99"
+    bound = "scope.target.test.auroc.min=0.99"
     done = adult.repo.mldlc("run", "experiment=adult", "registry=folder", "automation=full", bound)
     assert done.returncode == 1 and "wanted >= 0.99" in done.stdout + done.stderr
     done = adult.repo.mldlc("run", "experiment=adult", "registry=folder", "automation=partial", bound)

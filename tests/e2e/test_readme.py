@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Job
+from tests.projects import Repository
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,9 +46,9 @@ def test_no_command_is_left_out() -> None:
 
 
 @pytest.mark.slow
-def test_every_command_does_what_the_readme_shows(adult: Job) -> None:
+def test_every_command_does_what_the_readme_shows(pristine: Repository) -> None:
     for command, code, expected in consoles():
-        done = adult.repo.mldlc(*shlex.split(command)[1:])
+        done = pristine.mldlc(*shlex.split(command)[1:])
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
         if expected:
             assert times_masked((done.stdout + done.stderr).splitlines()) == times_masked(expected), command
