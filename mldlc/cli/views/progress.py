@@ -75,7 +75,8 @@ def describe(event: Event) -> str:
         case "step_retry":
             return f"retry: {error_text(data.get('error') or data)}"
         case "step_skipped":
-            return f"skipped: {data.get('why', 'something before it failed')}"
+            because = data.get("because", "")
+            return "" if because == "not selected" else f"skipped: {because or 'something before it failed'}"
         case "step_waiting":
             holder = data.get("holder") or {}
             return (
