@@ -103,7 +103,7 @@ def _record(file: StepFile, outputs: dict[str, Output], facts: dict[str, Any], u
 
 
 def _ended(error: BaseException, file: StepFile, around: Surroundings, usage: Usage) -> Outcome:
-    spent = {"seconds": usage.seconds, "cpu": usage.cpu, "memory": usage.memory}
+    spent: dict[str, Any] = {"seconds": usage.seconds, "cpu": usage.cpu, "memory": usage.memory}
     match error:
         case GateWaiting():
             return Outcome("waiting", evidence=error.evidence, digest=error.digest, **spent)

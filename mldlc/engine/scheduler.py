@@ -100,13 +100,13 @@ class Scheduler:
         """Settle every step that is ready; whether there was any."""
         moved = False
         now = time.monotonic()
-        for id, when in list(self.later.items()):
-            if when <= now and id in self.later:
-                del self.later[id]
-                moved |= self._settle(self.steps[id])
-        while not self.halted and (id := self.dag.ready()) is not None:
+        for put_off, when in list(self.later.items()):
+            if when <= now and put_off in self.later:
+                del self.later[put_off]
+                moved |= self._settle(self.steps[put_off])
+        while not self.halted and (ready := self.dag.ready()) is not None:
             moved = True
-            self._settle(self.steps[id])
+            self._settle(self.steps[ready])
             if self.stop.is_set():
                 break
             if self.inline.port.due():
@@ -231,7 +231,7 @@ class Scheduler:
 
     def _ended(self, step: Step, outcome: Outcome) -> None:
         digests = {port: out.digest for port, out in outcome.outputs.items()}
-        spent = {"seconds": outcome.seconds, "cpu": outcome.cpu, "memory": outcome.memory}
+        spent: dict[str, Any] = {"seconds": outcome.seconds, "cpu": outcome.cpu, "memory": outcome.memory}
         self.busy.discard(step.id)
         match outcome.status:
             case "ran" | "reused" | "applied":
