@@ -81,4 +81,4 @@ def thorough() -> bool:
 def artifact_digests(outputs: Path, run: str) -> dict[str, dict[str, str]]:
     """Stage -> port -> digest of a run."""
     data = json.loads((outputs / "runs" / run / "summary.json").read_text())
-    return {id: step["digests"] for id, step in data["steps"].items()}
+    return {id: step.get("digests", {}) for id, step in data["steps"].items()}
