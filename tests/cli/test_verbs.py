@@ -35,7 +35,14 @@ def test_plan_run_plan_converges(repo: Repository) -> None:
     assert done.returncode == 4 and "+ a" in done.stdout and "Nothing was executed." in done.stdout
     assert not (repo.root / "outputs" / "store").exists()
     done = repo.mldlc("run", "--json")
-    assert done.returncode == 0 and last(done)["counts"] == {"run": 3, "reuse": 0, "skip": 0, "failed": 0, "gate": 0, "applied": 0}
+    assert done.returncode == 0 and last(done)["counts"] == {
+        "run": 3,
+        "reuse": 0,
+        "skip": 0,
+        "failed": 0,
+        "gate": 0,
+        "applied": 0,
+    }
     assert repo.mldlc("plan", "--detailed-exitcode").returncode == 0
     assert "3 reuse" in repo.mldlc("run").stdout
 
@@ -183,5 +190,17 @@ def test_hydras_own_flags(repo: Repository) -> None:
 def test_trace_passes_shows_all_eleven(repo: Repository) -> None:
     err = repo.mldlc("plan", "--trace-passes").stderr
     names = [line[3:] for line in err.splitlines() if line.startswith("-- ")]
-    assert names == ["observe", "compose", "type", "stages", "artifacts", "fingerprint", "dedupe", "resolve", "reasons", "cost", "lower"]
+    assert names == [
+        "observe",
+        "compose",
+        "type",
+        "stages",
+        "artifacts",
+        "fingerprint",
+        "dedupe",
+        "resolve",
+        "reasons",
+        "cost",
+        "lower",
+    ]
     assert "wire      c.after <- a.done, b.done" in err or "wire" in err

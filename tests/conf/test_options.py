@@ -60,9 +60,7 @@ def test_every_group_of_the_defaults_list_has_options() -> None:
 
 
 def test_every_option_starts_with_a_comment_that_says_what_it_is() -> None:
-    silent = [
-        str(path) for path in shipped_conf().rglob("*.yaml") if not path.read_text().lstrip().startswith("# ")
-    ]
+    silent = [str(path) for path in shipped_conf().rglob("*.yaml") if not path.read_text().lstrip().startswith("# ")]
     assert silent == []
 
 
