@@ -11,8 +11,8 @@ from mldlc.plan.diagnostic import Diagnostic, Location
 from mldlc.plan.plan import Plan, Snapshot
 from mldlc.plan.reason import Reason
 from mldlc.plan.source import SourceRef
-from mldlc.plan.spec import Arity, Purity
-from mldlc.plan.step import Action, Cost, Input, Needs, Source
+from mldlc.plan.spec import Arity, Purity, Resources
+from mldlc.plan.step import Action, Cost, Input, Source
 
 if TYPE_CHECKING:
     from mldlc.config.compose import Composition
@@ -69,7 +69,7 @@ class Typed:
     params: dict[str, Any]
     identity: dict[str, Any]
     sources: tuple[SourceRef, ...] = ()
-    needs: Needs = field(default_factory=Needs)
+    needs: Resources = field(default_factory=Resources)
     packages: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()

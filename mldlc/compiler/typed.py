@@ -15,7 +15,6 @@ from mldlc.compiler.schema_errors import SchemaError, check
 from mldlc.config.schema import hashed, role_of
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.spec import StepSpec
-from mldlc.plan.step import Needs
 
 
 def type_stage(
@@ -66,7 +65,7 @@ def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:
         params=params,
         identity={formal: hashed(value) for formal, value in values.items()},
         sources=spec.sources(config) if spec.sources else (),
-        needs=Needs(needs.cpu, needs.gpu, needs.memory, needs.process, needs.preload),
+        needs=needs,
         packages=spec.packages,
         modules=tuple(modules),
         targets=tuple(dict.fromkeys(targets_in(params))),

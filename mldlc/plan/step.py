@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mldlc.plan.reason import Reason
-from mldlc.plan.spec import Arity, Process, Purity
+from mldlc.plan.spec import Arity, Purity, Resources
 
 Action = Literal["reuse", "run", "maybe", "apply", "in place", "gate", "skip"]
 
@@ -38,17 +38,6 @@ class Source:
     paths: tuple[str, ...] = ()
     identity: str = "content"
     token: str | None = None
-
-
-@dataclass(frozen=True)
-class Needs:
-    """Resolved resources; see `mldlc.plan.spec.Resources`."""
-
-    cpu: int = 1
-    gpu: int = 0
-    memory: int | None = None
-    process: Process = "light"
-    preload: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +75,7 @@ class Step:
     outputs: dict[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
-    needs: Needs = field(default_factory=Needs)
+    needs: Resources = field(default_factory=Resources)
     scope: str = "point"
     points: tuple[int, ...] = ()
     lineage: bool = False

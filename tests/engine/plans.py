@@ -13,7 +13,8 @@ from mldlc.engine.execute import Event, Options, Result, execute
 from mldlc.plan.codec import digest
 from mldlc.plan.keys import recipe
 from mldlc.plan.plan import ConfigSources, Plan, Point, Snapshot, plan_id
-from mldlc.plan.step import Input, InputRef, Needs, Source, Step
+from mldlc.plan.spec import Resources
+from mldlc.plan.step import Input, InputRef, Source, Step
 from mldlc.store.codetree import tree_digest
 
 KIT = Path(__file__).parent / "kit"
@@ -44,7 +45,7 @@ class Builder:
         kind: str,
         inputs: Mapping[str, str | list[str]] | None = None,
         *,
-        needs: Needs | None = None,
+        needs: Resources | None = None,
         action: str = "run",
         sources: tuple[Source, ...] = (),
         **config: Any,
@@ -72,7 +73,7 @@ class Builder:
             recipe=recipe(kind=name, version=1, code=self.code, identity=digest(identity), inputs=merkle, sources=uris),
             params=digest(params), identity=digest(identity), code=self.code, purity=PURITY.get(kind, "pure"),
             inputs=bound, outputs=OUTPUTS.get(kind, {"value": "Any"} if kit else {"done": "Decision"}),
-            sources=sources, needs=needs or Needs(process="light" if kit else "inline"), points=(0,), action=action,
+            sources=sources, needs=needs or Resources(process="light" if kit else "inline"), points=(0,), action=action,
         )  # type: ignore[arg-type]  # fmt: skip
         return self
 

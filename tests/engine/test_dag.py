@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mldlc.engine.dag import Dag, Slots, capacity, priorities
-from mldlc.plan.step import Cost, Needs, Step
+from mldlc.plan.spec import Resources
+from mldlc.plan.step import Cost, Step
 from tests.engine.plans import Builder
 
 ROOMY = Slots(100, 100, 100, 1 << 40)
 
 
-def _steps(edges: dict[str, list[str]], **needs: Needs) -> list[Step]:
+def _steps(edges: dict[str, list[str]], **needs: Resources) -> list[Step]:
     built = Builder()
     for name, above in edges.items():
         built.add(name, "noop", {"after": [f"{a}.done" for a in above]}, value=name)
-    return [replace(step, needs=needs.get(step.id, Needs())) for step in built.steps.values()]
+    return [replace(step, needs=needs.get(step.id, Resources())) for step in built.steps.values()]
 
 
 def _start_all(dag: Dag) -> list[str]:
@@ -40,7 +41,7 @@ def test_priority_is_the_critical_path_by_cost() -> None:
 
 def test_slots_bound_what_runs_and_large_steps_are_not_starved() -> None:
     names = [f"s{n:02}" for n in range(40)]
-    steps = _steps({name: [] for name in ["big", *names]}, big=Needs(cpu=2))
+    steps = _steps({name: [] for name in ["big", *names]}, big=Resources(cpu=2))
     steps[0] = replace(steps[0], cost=Cost(seconds=9.0))
     dag = Dag(steps, Slots(2, 2, 0, 0))
     for step in steps[1:3]:
@@ -62,7 +63,7 @@ def test_slots_bound_what_runs_and_large_steps_are_not_starved() -> None:
 
 
 def test_a_step_that_wants_more_than_there_is_gets_all() -> None:
-    steps = _steps({"a": [], "b": []}, a=Needs(cpu=64, gpu=2, memory=1 << 50))
+    steps = _steps({"a": [], "b": []}, a=Resources(cpu=64, gpu=2, memory=1 << 50))
     dag = Dag(steps, Slots(2, 2, 0, 1000))
     assert _start_all(dag)[0] == "a"
 

@@ -11,7 +11,8 @@ from mldlc.engine.history import follow, read_run, runs
 from mldlc.engine.pool import Pool
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.reason import Reason
-from mldlc.plan.step import Needs, Source
+from mldlc.plan.spec import Resources
+from mldlc.plan.step import Source
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
 from mldlc.store.records import read_record
@@ -115,11 +116,11 @@ def test_workers_are_shared_light_and_pinned_to_the_configured_threads(built: Bu
 
 
 def test_a_fresh_step_gets_its_own_preloaded_process_once(built: Builder, watch: Watch) -> None:
-    fresh = Needs(process="fresh", preload=("colorsys",))
+    fresh = Resources(process="fresh", preload=("colorsys",))
     built.add("a", "LOOK", value=1)
     built.add("f1", "LOOK", {"after": "a.value"}, value=2, needs=fresh)
     built.add("f2", "LOOK", {"after": "f1.value"}, value=3, needs=fresh)
-    built.add("e", "LOOK", {"after": "f2.value"}, value=4, needs=Needs(preload=("colorsys",)))
+    built.add("e", "LOOK", {"after": "f2.value"}, value=4, needs=Resources(preload=("colorsys",)))
     result = watch.run(built.plan())
     looks = {s: result.steps[s].summary for s in ("a", "f1", "f2", "e")}
     assert len({looks[s]["pid"] for s in ("a", "f1", "f2")}) == 3
