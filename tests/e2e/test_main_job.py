@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mldlc import catalog
 from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.table import Table
 from mldlc.store.layout import open_store
@@ -60,8 +61,9 @@ def test_what_does_not_change_the_result_reuses_the_model(adult: Job, override: 
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_model_bytes(adult: Job, tmp_path: Path) -> None:
-    limits = ("trainer.max_epochs=2", "trainer.limit_train_batches=0.2")
+def test_the_same_seed_twice_gives_the_same_bytes_of_every_kind(tmp_path: Path) -> None:
+    limits = ("trainer.max_epochs=2", "trainer.limit_train_batches=0.2", "registry=folder", "scope=open")
+    limits += ("clean=rules", "select=filter", "diagnose=standard", "robustness=standard", "xai=permutation")
     runs = []
     for name in ("one", "two"):
         repo = Repository(tmp_path / name)
@@ -69,6 +71,8 @@ def test_the_same_seed_gives_the_same_model_bytes(adult: Job, tmp_path: Path) ->
         summary = execute(repo, "adult", *limits)
         runs.append(artifact_digests(repo.root / "outputs", summary["run"]))
     assert runs[0] == runs[1]
+    shipped = {kind.partition(".")[2] for kind in catalog.KINDS} - {"noop"}
+    assert {"approve" if kind == "gate" else kind for kind in shipped} == set(runs[0])
 
 
 @pytest.mark.slow
