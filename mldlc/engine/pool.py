@@ -105,7 +105,8 @@ class Pool:
         for chosen, _ in self.selector.select(timeout):
             if chosen.data == "guardian":
                 yield from self._from_guardian()
-            elif isinstance(chosen.data, Worker):
+            elif isinstance(chosen.data, Worker) and chosen.data.number in self.workers:
+                # (an event earlier in this batch may have told of its end, and closed its link)
                 yield from self._from_worker(chosen.data)
 
     def close(self) -> None:
