@@ -97,16 +97,18 @@ def summary(result: Any, report: Path | None) -> dict[str, object]:
 
 def point_rows(plan: Plan, result: Any) -> list[tuple[str, dict[str, Any]]]:
     """(overrides, test metrics) of each point of a sweep."""
-    rows = []
-    for point in plan.points:
-        metrics: dict[str, Any] = {}
-        for step in plan.steps:
-            if point.id in step.points and step.id in result.steps:
-                metrics.update(result.steps[step.id].summary.get("metrics") or {})
-        rows.append(
-            (" ".join(point.overrides), {part: metrics[part] for part in ("test",) if part in metrics} or metrics)
+    found: dict[int, dict[str, Any]] = {point.id: {} for point in plan.points}
+    for step in plan.steps:
+        metrics = result.steps[step.id].summary.get("metrics") if step.id in result.steps else None
+        for id in step.points if metrics else ():
+            found[id].update(metrics)
+    return [
+        (
+            " ".join(point.overrides),
+            {p: found[point.id][p] for p in ("test",) if p in found[point.id]} or found[point.id],
         )
-    return rows
+        for point in plan.points
+    ]
 
 
 def _numbers(values: Any) -> list[tuple[str, float]]:

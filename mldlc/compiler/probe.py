@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from mldlc.compiler.code import CodeHasher
@@ -15,16 +16,17 @@ from mldlc.compiler.targets import check_target
 from mldlc.plan.codec import decode, ordered_digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location
 
+Where = Callable[[], Location | None]  # called for an error only: finding a line is not free
 TIMEOUT = 120.0  # seconds; a user's module may import torch
 
 
-def reads(draft: Draft, kind: str, where: Location | None) -> list[str]:
+def reads(draft: Draft, kind: str, where: Where) -> list[str]:
     """Formal groups that a user's kind reads. Raises DiagnosticError when the kind cannot be had."""
     return list(_ask(draft, kind, {"op": "reads"}, where)["reads"])
 
 
 def type_user_stage(
-    draft: Draft, kind: str, configs: dict[str, Any], where: Location | None
+    draft: Draft, kind: str, configs: dict[str, Any], where: Where
 ) -> tuple[Typed | None, dict[str, list[SchemaError]]]:
     """As `type_stage`, in a subprocess with the project's code roots on its path."""
     answer = _ask(draft, kind, {"op": "type", "configs": configs}, where)
@@ -34,13 +36,13 @@ def type_user_stage(
     return (None, errors) if errors else (decode(Typed, answer["typed"]), {})
 
 
-def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Location | None) -> dict[str, Any]:
+def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Where) -> dict[str, Any]:
     roots = draft.code
     found = check_target(kind, None, roots, ())
     if found:
         first = found[0]
         raise DiagnosticError(
-            [Diagnostic("unknown_kind", first.message, where=where, found=kind, allowed=first.allowed, hint=first.hint)]
+            [Diagnostic("unknown_kind", first.message, where=where(), allowed=first.allowed, hint=first.hint)]
         )
     hasher = CodeHasher(roots, draft.outputs / "cache" / "code.json")
     code = hasher.closure([kind.partition(":")[0]])
@@ -55,7 +57,7 @@ def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Location | No
     return answer
 
 
-def _run(question: dict[str, Any], roots: list[str], kind: str, where: Location | None) -> dict[str, Any]:
+def _run(question: dict[str, Any], roots: list[str], kind: str, where: Where) -> dict[str, Any]:
     command = [sys.executable, "-m", "mldlc.compiler.probe_main"]
     try:
         done = subprocess.run(
@@ -66,6 +68,6 @@ def _run(question: dict[str, Any], roots: list[str], kind: str, where: Location 
         answer = {"failed": f"no answer within {TIMEOUT:.0f} s"}
     if "failed" in answer:
         raise DiagnosticError(
-            [Diagnostic("broken_kind", f"kind {kind} cannot be loaded: {answer['failed']}", where=where, found=kind)]
+            [Diagnostic("broken_kind", f"kind {kind} cannot be loaded: {answer['failed']}", where=where(), found=kind)]
         )
     return dict(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from mldlc import catalog
@@ -34,7 +35,7 @@ def _type_point(draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None
     stages: dict[str, Any] = {}
     for name, entry in live_stages(config).items():
         kind = entry.get("kind")
-        where = report.locate(f"lifecycle.stages.{name}.kind")
+        where = partial(report.locate, f"lifecycle.stages.{name}.kind")
         try:
             spec = None if catalog.is_user_kind(str(kind)) else catalog.load_spec(str(kind))
             wanted = list(spec.reads) if spec is not None else probe.reads(draft, str(kind), where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 from mldlc.compiler.cost import HISTORY, read_history
 from mldlc.engine.execute import Options, execute
 from mldlc.engine.result import Event, Result
-from mldlc.plan.plan import Plan, dump
+from mldlc.plan.plan import Plan
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
 
@@ -22,10 +23,12 @@ def run_plan(
     plan: Plan, options: Options, listener: Callable[[Event], None], stop: threading.Event
 ) -> tuple[Result, Path | None]:
     """Execute `plan`; gives the result and the run's report page, if one was made."""
+    gc.freeze()  # what compiling made lives as long as the run
+    gc.enable()
     outputs = Path(plan.outputs)
     open_store(outputs)
-    _write(outputs / "plans" / f"{plan.name}.json", dump(plan))
     result = execute(plan, outputs, options, listener, stop)
+    _write(outputs / "plans" / f"{plan.name}.json", (outputs / "runs" / result.run / "plan.json").read_text())
     _remember_costs(plan, result, outputs)
     return result, _report(plan, result, outputs)
 

@@ -37,21 +37,35 @@ def ordered_digest(value: Any) -> str:
 
 def encode(value: Any) -> Any:
     """A dataclass tree as plain JSON values; fields at their default are left out (but ALWAYS)."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float or kind is bool or value is None:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {str(k): encode(v) for k, v in value.items()}
+    if kind is tuple or isinstance(value, list | frozenset | tuple):
+        return [encode(v) for v in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out = {}
-        for f in dataclasses.fields(value):
-            item = getattr(value, f.name)
-            if f.default is not dataclasses.MISSING and item == f.default and f.name not in ALWAYS:
+        for name, default, optional in _fields(type(value)):
+            item = getattr(value, name)
+            if (optional and not item) or (default is not dataclasses.MISSING and item == default):
                 continue
-            if f.default_factory is not dataclasses.MISSING and not item:
-                continue
-            out[f.name] = encode(item)
+            out[name] = encode(item)
         return out
-    if isinstance(value, Mapping):
-        return {str(k): encode(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | frozenset):
-        return [encode(v) for v in value]
     return value
+
+
+@functools.cache
+def _fields(kind: type) -> tuple[tuple[str, Any, bool], ...]:
+    """(name, default that is left out, whether an empty value is left out) of a dataclass's fields."""
+    return tuple(
+        (
+            f.name,
+            dataclasses.MISSING if f.name in ALWAYS else f.default,
+            f.default_factory is not dataclasses.MISSING,
+        )
+        for f in dataclasses.fields(kind)
+    )
 
 
 def decode(kind: type[T], data: Any) -> T:

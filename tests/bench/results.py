@@ -1,0 +1,45 @@
+"""Keeps the measurements: one section a benchmark in RESULTS.md, with the machine, the date and what was run."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+
+FILE = Path(__file__).with_name("RESULTS.md")
+HEAD = """# Results
+
+Written by `python -m tests.bench`. Every row stands beside its peer or floor of the same run; read ratios before absolutes.
+"""
+PACKAGES = ("torch", "lightning", "polars", "hydra-core", "whylogs")
+
+
+def table(names: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def verdict(value: float, bound: float) -> str:
+    """`holds` or `missed` for a value that must not exceed its bound."""
+    return "holds" if value <= bound else "missed"
+
+
+def keep(title: str, body: str) -> None:
+    """Print a section and put it into RESULTS.md in place of the older one of that title."""
+    now = datetime.datetime.now(datetime.UTC).date().isoformat()
+    cpus = len(os.sched_getaffinity(0))
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    load = os.getloadavg()[0]
+    stamp = (
+        f"{now}, {cpus} CPUs ({platform.machine()}), load {load:.1f}, Python {platform.python_version()}, {versions}."
+    )
+    section = f"## {title}\n\n{stamp}\n\n{body}\n"
+    print(section, flush=True)
+    text = FILE.read_text() if FILE.exists() else HEAD
+    old = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.S | re.M)
+    text = old.sub(lambda _: section + "\n", text) if old.search(text) else f"{text.rstrip()}\n\n{section}"
+    FILE.write_text(text.rstrip() + "\n")
