@@ -175,13 +175,13 @@ class Pool:
                 yield from self._gone(worker, -signal.SIGKILL, 0)
             return
         told = json.loads(data)
-        worker = self.workers.get(told["worker"])
-        if worker is None:
+        known = self.workers.get(told["worker"])
+        if known is None:
             return
         if told["say"] == "started":
-            worker.pid = told["pid"]
+            known.pid = told["pid"]
         else:
-            yield from self._gone(worker, told["status"], told["memory"])
+            yield from self._gone(known, told["status"], told["memory"])
 
     def _gone(self, worker: Worker, status: int, memory: int) -> Iterator[Message]:
         """Read what it said last, then report its end."""
