@@ -71,6 +71,9 @@ class Pool:
             found = next((w for w in idle if w.use == "fresh" and w.imported >= wanted), None)
             found = found or self._start("fresh", preload)
             found.use = "used"
+            for other in idle:  # allocators keep what data steps freed; training has better use for the memory
+                if other.use == "light":
+                    self.kill(other)
         else:
             ready = [w for w in idle if w.use != "fresh" and wanted and w.imported >= wanted]
             light = [w for w in idle if w.use == "light"]

@@ -19,7 +19,16 @@ COMPONENTS = {
 def train_needs(cfg: Any) -> Resources:
     """The configured threads, one accelerator if it is asked for, and a process of its own."""
     gpus = 1 if cfg.trainer.accelerator in ("gpu", "cuda") else 0
-    preload = ("polars", "torch", "lightning.pytorch", "safetensors.torch", "mldlc.training.train")
+    # torchmetrics comes with lightning anyway; named, so that the evaluation is given this process afterwards
+    preload = (
+        "numpy",
+        "polars",
+        "torch",
+        "lightning.pytorch",
+        "torchmetrics",
+        "safetensors.torch",
+        "mldlc.training.train",
+    )
     return Resources(cpu=cfg.trainer.threads, gpu=gpus, process="fresh", preload=preload)
 
 
