@@ -1,0 +1,38 @@
+"""`python -m tests.bench [--quick]`: every benchmark, one after another; RESULTS.md keeps the tables."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+
+from tests.bench import cli, compose, engine_nodes, loader_speed, profile_speed, store_records, tabular
+from tests.bench.results import keep
+
+PRINTED = {
+    "Composition beside bare Hydra": compose,
+    "Inline nodes, µs a node": engine_nodes,
+    "In-core loader beside the bare permuted loop": loader_speed,
+    "Profile beside stock whylogs and Polars describe": profile_speed,
+    "Records and trees beside bare syscalls": store_records,
+}
+
+
+def main() -> None:
+    """Run all; one that fails is told and does not stop the others."""
+    quick = "--quick" in sys.argv
+    sys.argv = sys.argv[:1]
+    cli.main(quick)
+    tabular.main(quick)
+    for title, module in PRINTED.items():
+        printed = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(printed):
+                module.main()
+        except Exception as error:  # the others are still worth measuring
+            printed.write(f"\nfailed: {type(error).__name__}: {error}\n")
+        keep(title, f"```\n{printed.getvalue().strip()}\n```")
+
+
+if __name__ == "__main__":
+    main()
