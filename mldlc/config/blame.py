@@ -139,6 +139,10 @@ def blame_value(composer: Composer, line: str, config: dict[str, Any], text: str
         )
     if "." not in key and key not in config:
         return _neither(composer, line, key, config)
+    if _exists(config, key):  # a mapping was given, with keys that the one in the config does not have
+        message = f"'{line}' adds keys that '{key}' does not have"
+        hint = f"to add them: ++{line}"
+        return Diagnostic("unknown_key", message, where=COMMAND_LINE, key=key, found=line, hint=hint)
     parent, siblings = _siblings(config, key)
     near = nearest(key, [f"{parent}.{name}" if parent else name for name in siblings]) or nearest(
         key, list(_leaves(config, ""))
@@ -153,6 +157,15 @@ def blame_value(composer: Composer, line: str, config: dict[str, Any], text: str
     return Diagnostic(
         "unknown_key", message, where=COMMAND_LINE, key=key, found=line, allowed=tuple(siblings), hint=hint
     )
+
+
+def _exists(config: Any, key: str) -> bool:
+    """Whether the composed config has this dotted key."""
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            return False
+        config = config[part]
+    return True
 
 
 def _neither(composer: Composer, line: str, key: str, config: dict[str, Any]) -> Diagnostic:
