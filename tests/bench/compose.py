@@ -58,8 +58,9 @@ def measure(program: str, overrides: list[str]) -> list[float]:
     return found
 
 
-def main(rounds: int, overrides: list[str]) -> None:
+def main(rounds: int = 5, overrides: list[str] | None = None) -> None:
     """Print medians and the ratio of ours to bare Hydra."""
+    overrides = overrides or []
     pairs = [(measure(BARE, overrides), measure(OURS, overrides)) for _ in range(rounds)]
     assert all(bare[2] == ours[2] for bare, ours in pairs), "the two answers differ in size"
     for index, name in enumerate(("imports and composition", "composition only")):

@@ -74,7 +74,7 @@ def measure(variants: dict[str, Callable[[], None]], floor: str) -> None:
         print(f"{name:36} {median:7.3f} s  {base / median:5.2f} of the floor   (min {min(taken):.3f})")
 
 
-def main(rows: int) -> None:
+def main(rows: int = 1_000_000) -> None:
     """The loader alone, then one epoch of training."""
     rng = np.random.default_rng(0)
     numeric, categorical = rng.normal(size=(rows, 28)).astype(np.float32), rng.integers(0, 10, (rows, 2))
