@@ -49,7 +49,7 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
 
 def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     began = time.monotonic()
-    seed_everything(cfg.trainer, ctx.threads)
+    seed_everything(cfg.trainer, cfg.trainer.threads)
     data = _data(inputs["table"])
     parts = {name: inputs["split"].rows(name) for name in inputs["split"].names}
     label = _label(data, parts)
