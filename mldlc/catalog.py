@@ -58,6 +58,22 @@ OWNERS: dict[str, str] = {
     "noop": "scope.noop",
 }
 
+# Groups that no step reads: the compiler's own (their schemas: compiler/groups.py), and plain values at the top.
+OWN_GROUPS = (
+    "lifecycle",
+    "paths",
+    "executor",
+    "features",
+    "versions",
+    "distill",
+    "update",
+    "serve",
+    "monitor",
+    "alert",
+    "tracker",
+)
+SCALARS = ("seed",)
+
 
 @cache
 def plugin_kinds() -> dict[str, str]:

@@ -125,7 +125,7 @@ class Draft:
     """The state between passes. `nodes` is in dependency order from the `artifacts` pass on.
 
     root: the project root, where relative paths start. files: config files read -> digest. composition: None when the
-    draft came from the graph cache.
+    draft came from the graph cache. cached: whether what earlier compilations left on disk may be used.
     """
 
     ask: CompileRequest
@@ -143,6 +143,7 @@ class Draft:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     previous: Plan | None = None
     plan: Plan | None = None
+    cached: bool = True
 
     def locate(self, key: str, point: int = 0) -> Location | None:
         """file:line of a config key. Raises NeedsConfig on a cached draft."""

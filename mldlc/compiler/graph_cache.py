@@ -63,15 +63,15 @@ def save(draft: Draft) -> None:
         if id(node.typed) not in kinds:
             kinds[id(node.typed)] = len(typed)
             typed.append(node.typed)
-    watched = _watched(typed)
-    if watched is None:
+    folders = watched(typed)
+    if folders is None:
         return
     entry = {
         "request": _request(draft.ask, draft.root),
         "files": composition.files,
         "missing": list(composition.missing),
         "env": composition.inputs,
-        "folders": watched,
+        "folders": folders,
         "code": draft.snapshot.code,
         "refs": draft.snapshot.refs,
         "points": [[p.id, list(p.overrides), p.config] for p in draft.points],
@@ -113,22 +113,23 @@ def _valid(entry: dict[str, Any]) -> bool:
         all(fingerprint(path) == found for path, found in entry["files"].items() if not path.startswith("git://"))
         and not any(os.path.lexists(path) for path in entry["missing"] if not path.startswith("git://"))
         and all(os.environ.get(name) == value for name, value in entry["env"].items())
-        and all(_mtime(path) == found for path, found in entry["folders"].items())
+        and all(modified(path) == found for path, found in entry["folders"].items())
     )
 
 
-def _watched(typed: list[Typed]) -> dict[str, int | None] | None:
+def watched(typed: list[Typed]) -> dict[str, int | None] | None:
     """Folders whose content decides which files a source reads; None when a recursive pattern cannot be watched."""
     folders: dict[str, int | None] = {}
     for item in typed:
         if item.sources and "**" in str(item.params):
             return None
         for path in {str(Path(p).parent) for ref in item.sources for p in ref.paths}:
-            folders[path] = _mtime(path)
+            folders[path] = modified(path)
     return folders
 
 
-def _mtime(path: str) -> int | None:
+def modified(path: str) -> int | None:
+    """Time of the last change in ns, None when it is not there."""
     try:
         return Path(path).stat().st_mtime_ns
     except OSError:

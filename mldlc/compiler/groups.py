@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from mldlc.catalog import OWN_GROUPS
 from mldlc.config.schema import Config, location, meta, placement, runtime
 
 
@@ -56,10 +57,5 @@ class Off(Config):
     kind: Literal["none"] = "none"
 
 
-GROUPS: dict[str, Any] = {
-    "lifecycle": LifecycleConfig,
-    "paths": PathsConfig,
-    "executor": LocalExecutor,
-    **dict.fromkeys(("features", "versions", "distill", "update", "serve", "monitor", "alert", "tracker"), Off),
-}
-SCALARS = ("seed",)
+_SCHEMAS: dict[str, Any] = {"lifecycle": LifecycleConfig, "paths": PathsConfig, "executor": LocalExecutor}
+GROUPS: dict[str, Any] = {name: _SCHEMAS.get(name, Off) for name in OWN_GROUPS}

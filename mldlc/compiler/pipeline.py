@@ -47,7 +47,7 @@ PASSES = FRONT + BACK
 def compile_plan(ask: CompileRequest, trace: Trace | None = None) -> Plan:
     """Compile a request to a plan. Raises DiagnosticError with every error found; warnings stay in the plan.
 
-    trace: called after each pass with its name and what it changed, as text; it switches the graph cache off.
+    trace: called after each pass with its name and what it changed, as text; it switches the caches of typed config off.
     """
     draft = graph_cache.load(ask) if trace is None and not ask.offline else None
     if draft is not None:
@@ -55,7 +55,7 @@ def compile_plan(ask: CompileRequest, trace: Trace | None = None) -> Plan:
             return _finish(draft, None)
         except NeedsConfig:
             pass
-    draft = Draft(ask, Snapshot(""), ask.project.root, ask.project.code)
+    draft = Draft(ask, Snapshot(""), ask.project.root, ask.project.code, cached=trace is None)
     _through(FRONT, draft, trace)
     if not ask.offline:
         graph_cache.save(draft)

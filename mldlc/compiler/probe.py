@@ -11,7 +11,7 @@ from typing import Any
 from mldlc.compiler.code import CodeHasher
 from mldlc.compiler.draft import Draft, Typed
 from mldlc.compiler.files import read_json, write_json
-from mldlc.compiler.schema_errors import SchemaError
+from mldlc.compiler.schema_error import SchemaError
 from mldlc.compiler.targets import check_target
 from mldlc.plan.codec import decode, ordered_digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mldlc.compiler.schema_errors import SchemaError
+from mldlc.compiler.schema_error import SchemaError
 from mldlc.plan.diagnostic import did_you_mean
 
 

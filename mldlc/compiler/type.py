@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mldlc import catalog
-from mldlc.compiler import probe
 from mldlc.compiler.draft import Draft, Typed
-from mldlc.compiler.groups import GROUPS, SCALARS
-from mldlc.compiler.schema_errors import SchemaError, check
-from mldlc.compiler.targets import check_target
-from mldlc.compiler.typed import plain, type_stage, with_files
+from mldlc.compiler.schema_error import SchemaError
+from mldlc.compiler.type_memory import TypeMemory
 from mldlc.config.compose import ComposedPoint
 from mldlc.config.groups import describe_groups
 from mldlc.plan.codec import digest, ordered_digest
@@ -22,23 +20,27 @@ from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, did_you_mean
 def run(draft: Draft) -> None:
     """Fill `draft.typed` (point -> stage -> typed stage and its lifecycle entry) and `draft.settings`."""
     assert draft.composition is not None
+    memory = TypeMemory(draft.outputs if draft.cached else None)
     memo: dict[str, Typed | None] = {}
     for point in draft.composition.points:
-        draft.typed[point.id] = _type_point(draft, point, memo)
-    _settings(draft, draft.composition.points[0].config)
+        draft.typed[point.id] = _type_point(draft, point, memo, memory)
+    _settings(draft, draft.composition.points[0].config, memory)
+    if not any(item.severity == "error" for item in draft.diagnostics):
+        memory.save()
 
 
-def _type_point(draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None]) -> dict[str, Any]:
+def _type_point(
+    draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None], memory: TypeMemory
+) -> dict[str, Any]:
     report = _Reporter(draft, point)
     config = point.config
-    read = _check_own_groups(report, config, memo)
+    read = _check_own_groups(report, config, memo, memory)
     stages: dict[str, Any] = {}
     for name, entry in live_stages(config).items():
         kind = entry.get("kind")
         where = partial(report.locate, f"lifecycle.stages.{name}.kind")
         try:
-            spec = None if catalog.is_user_kind(str(kind)) else catalog.load_spec(str(kind))
-            wanted = list(spec.reads) if spec is not None else probe.reads(draft, str(kind), where)
+            wanted = _reads(draft, str(kind), where, memory)
         except KeyError:
             known = catalog.kinds()
             report.add(
@@ -63,27 +65,54 @@ def _type_point(draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None
                 ),
             )
         configs = {formal: value for formal, path in formal_paths.items() if (value := at(config, path)) is not None}
-        memo_key = ordered_digest([kind, configs, sorted(formal_paths.items())])
-        if memo_key in memo:
-            typed = memo[memo_key]
-        else:
-            typed, errors = (
-                type_stage(spec, configs, draft.root)
-                if spec is not None
-                else probe.type_user_stage(draft, str(kind), configs, where)
-            )
-            for formal, found in errors.items():
-                for error in found:
-                    report.add(formal_paths.get(formal, formal), error, stage=name)
+        memo_key = ordered_digest([kind, configs, sorted(formal_paths.items()), str(draft.root)])
+        if memo_key not in memo:
+            typed = memory.get_typed(memo_key)
+            if typed is None:
+                typed, errors = _type_stage(draft, str(kind), configs, where)
+                for formal, found in errors.items():
+                    for error in found:
+                        report.add(formal_paths.get(formal, formal), error, stage=name)
+                if typed is not None and kind in catalog.KINDS:
+                    memory.keep_typed(memo_key, typed)
             if typed is not None:
                 _check_targets(draft, report, typed, formal_paths)
                 _check_volatile(draft, report, typed, formal_paths)
             memo[memo_key] = typed
+        typed = memo[memo_key]
         read.update(path.split(".")[0] for path in formal_paths.values())
         if typed is not None:
-            stages[name] = (with_files(typed, tuple(entry.get("code") or ())), {**entry, "groups": formal_paths})
-    _check_roots(report, config, read)
+            files = tuple(entry.get("code") or ())
+            typed = replace(typed, files=(*typed.files, *files)) if files else typed
+            stages[name] = (typed, {**entry, "groups": formal_paths})
+    _check_roots(report, config, read, memory)
     return stages
+
+
+def _reads(draft: Draft, kind: str, where: Any, memory: TypeMemory) -> list[str]:
+    """Formal groups that a kind reads. KeyError when there is no such kind."""
+    if catalog.is_user_kind(kind):
+        from mldlc.compiler import probe
+
+        return probe.reads(draft, kind, where)
+    known: list[str] | None = memory.get(f"reads:{kind}")
+    if known is None:
+        known = list(catalog.load_spec(kind).reads)
+        if kind in catalog.KINDS:
+            memory.keep(f"reads:{kind}", known)
+    return known
+
+
+def _type_stage(
+    draft: Draft, kind: str, configs: dict[str, Any], where: Any
+) -> tuple[Typed | None, dict[str, list[SchemaError]]]:
+    if catalog.is_user_kind(kind):
+        from mldlc.compiler import probe
+
+        return probe.type_user_stage(draft, kind, configs, where)
+    from mldlc.compiler.typed import type_stage
+
+    return type_stage(catalog.load_spec(kind), configs, draft.root)
 
 
 def live_stages(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -114,20 +143,32 @@ def at(config: Any, path: str) -> Any:
     return config
 
 
-def _check_own_groups(report: _Reporter, config: dict[str, Any], memo: dict[str, Any]) -> set[str]:
-    for name, schema in GROUPS.items():
+def _check_own_groups(report: _Reporter, config: dict[str, Any], memo: dict[str, Any], memory: TypeMemory) -> set[str]:
+    """Check the groups that no step reads; the names that the config may have without a stage that reads them."""
+    for name in catalog.OWN_GROUPS:
         if name in config:
             seen = f"own:{digest([name, config[name]])}"
-            if seen not in memo:
-                memo[seen] = None
-                for error in check(schema, config[name])[1]:
-                    report.add(name, error)
+            if seen not in memo and not memory.get(seen):
+                from mldlc.compiler.groups import GROUPS
+
+                _check_group(report, memory, seen, name, GROUPS[name], config[name])
+            memo[seen] = None
     if "lifecycle" not in config:
         report.add("lifecycle", SchemaError("missing_group", "", "the config has no group 'lifecycle'"))
-    return {*GROUPS, *SCALARS}
+    return {*catalog.OWN_GROUPS, *catalog.SCALARS}
 
 
-def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str]) -> None:
+def _check_group(report: _Reporter, memory: TypeMemory, seen: str, name: str, schema: Any, value: Any) -> None:
+    from mldlc.compiler.validate import check
+
+    errors = check(schema, value)[1]
+    for error in errors:
+        report.add(name, error)
+    if not errors:
+        memory.keep(seen, True)
+
+
+def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str], memory: TypeMemory) -> None:
     """Groups that no live stage reads: checked by the shipped kind that would, fine when they are a group of the
     project's own (its stage is not live here), else unknown.
     """
@@ -136,9 +177,9 @@ def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str]) -> N
             continue
         owner = catalog.OWNERS.get(name)
         if owner is not None:
-            if config[name] != {"kind": "none"}:
-                for error in check(catalog.load_spec(owner).reads[name], config[name])[1]:
-                    report.add(name, error)
+            seen = f"idle:{digest([name, config[name]])}"
+            if config[name] != {"kind": "none"} and not memory.get(seen):
+                _check_group(report, memory, seen, name, catalog.load_spec(owner).reads[name], config[name])
         elif name not in describe_groups(report.draft.ask.project):
             names = sorted({*catalog.OWNERS, *read})
             hint = (
@@ -151,6 +192,8 @@ def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str]) -> N
 def _check_targets(draft: Draft, report: _Reporter, typed: Typed, paths: dict[str, str]) -> None:
     for formal, params in typed.params.items():
         for key, target, args in _target_places(params, paths[formal]):
+            from mldlc.compiler.targets import check_target
+
             for error in check_target(target, args, draft.code, typed.packages):
                 report.add(f"{key}.target", error)
 
@@ -193,12 +236,21 @@ def leaves(value: Any, path: str) -> Iterable[str]:
         yield path
 
 
-def _settings(draft: Draft, config: dict[str, Any]) -> None:
-    executor, _ = check(GROUPS["executor"], config.get("executor", {"kind": "local"}))
-    draft.settings["executor"] = plain(executor)
+def _settings(draft: Draft, config: dict[str, Any], memory: TypeMemory) -> None:
+    executor = config.get("executor", {"kind": "local"})
+    seen = f"executor:{digest(executor)}"
+    draft.settings["executor"] = memory.get(seen) or memory.keep(seen, _executor(executor))
     draft.settings["approvals"] = [str(draft.root / "approvals"), str(draft.outputs / "approvals")]
     scope = config.get("scope")
     draft.settings["budget"] = (scope.get("budget") or {}) if isinstance(scope, dict) else {}
+
+
+def _executor(value: Any) -> Any:
+    from mldlc.compiler.groups import GROUPS
+    from mldlc.compiler.typed import plain
+    from mldlc.compiler.validate import check
+
+    return plain(check(GROUPS["executor"], value)[0])
 
 
 class _Reporter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from mldlc.compiler.draft import Typed
-from mldlc.compiler.schema_errors import SchemaError, check
+from mldlc.compiler.schema_error import SchemaError
+from mldlc.compiler.validate import check
 from mldlc.config.schema import hashed, role_of
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.spec import StepSpec
@@ -118,8 +118,3 @@ def targets_in(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [item for child in value for item in targets_in(child)]
     return []
-
-
-def with_files(typed: Typed, files: tuple[str, ...]) -> Typed:
-    """The typed stage with the code files that its lifecycle entry adds."""
-    return replace(typed, files=(*typed.files, *files)) if files else typed

@@ -67,6 +67,9 @@ def main(quick: bool = False) -> None:
         1.3 * bare.cpu,
         f"{cold_cost.cpu / bare.cpu:.2f}x of {bare.cpu:.3f} s",
     )
+    rates = iter(range(1, 1000))
+    changed = median(lambda: mldlc(home, "plan", "experiment=adult", f"optimizer.lr=0.{next(rates):04d}"), rounds)
+    row("`plan`, a training key changed", changed, 1.0, f"{changed.cpu / bare.cpu:.2f}x of bare compose")
     for nodes, bound in ((20, 0.3), (200, 0.4)):
         project = noops(folder / f"noops{nodes}", nodes)
         made = mldlc(project, "run")

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from mldlc import catalog
+from mldlc.catalog import SCALARS
 from mldlc.compiler.draft import CompileRequest
-from mldlc.compiler.groups import GROUPS, SCALARS
+from mldlc.compiler.groups import GROUPS
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.config.groups import describe_groups
 from mldlc.config.project import find_project, shipped_conf

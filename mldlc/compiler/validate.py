@@ -1,29 +1,17 @@
-"""Turns pydantic's errors into data that names the config key, what was found, what is allowed, the nearest name."""
+"""Validates a value; pydantic's errors become data: key, what was found, what is allowed, the nearest name."""
 
 from __future__ import annotations
 
 import types
 import typing
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from mldlc.compiler.schema_error import SchemaError
 from mldlc.plan.diagnostic import did_you_mean, nearest
 
 _adapters: dict[int, TypeAdapter[Any]] = {}
-
-
-@dataclass(frozen=True)
-class SchemaError:
-    """One violation, as data (a probe sends it over a pipe). path: from the group's root, "" for the group itself."""
-
-    code: str
-    path: str
-    message: str
-    found: str = ""
-    allowed: tuple[str, ...] = ()
-    hint: str = ""
 
 
 def adapter(schema: Any) -> TypeAdapter[Any]:
