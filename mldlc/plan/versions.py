@@ -70,6 +70,10 @@ class PathNotFound(VersionsError):
     """The commit has no such path."""
 
 
+class InvalidPath(VersionsError):
+    """No file of a commit can have that path: relative, "/" between, no empty, "." or ".." part, UTF-8, 1024 bytes."""
+
+
 class DataExpired(VersionsError):
     """The commit is known and its data was collected by the keep policy."""
 

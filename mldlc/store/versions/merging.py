@@ -1,0 +1,36 @@
+"""3-way merge of trees, path by path, with the truth table of lakeFS. Costs what the two sides changed."""
+
+from __future__ import annotations
+
+from mldlc.plan.versions import Change, Conflict, Strategy
+from mldlc.store.versions.difference import diff_trees
+from mldlc.store.versions.trees import NodeStore, apply_changes
+
+
+def merge_trees(nodes: NodeStore, base: str, source: str, dest: str, strategy: Strategy = "none") -> str:
+    """The tree of `dest` with what `source` changed since `base`; nothing is written on a conflict.
+
+    A path that both sides changed to the same, or removed both, is no conflict. Conflict names the paths that both
+    changed differently; `source-wins` and `dest-wins` take that side for all of them, a removal too.
+    """
+    if strategy not in ("none", "source-wins", "dest-wins"):
+        raise ValueError(f"no merge strategy {strategy!r}: none, source-wins or dest-wins")
+    if source in (base, dest):
+        return dest
+    if dest == base:
+        return source
+    theirs = {change.path: change for change in diff_trees(nodes, base, dest)}
+    ours: list[Change] = []
+    conflicts: list[str] = []
+    for change in diff_trees(nodes, base, source):
+        other = theirs.get(change.path)
+        if other is None:
+            ours.append(change)
+        elif other.right != change.right:
+            conflicts.append(change.path)
+            if strategy == "source-wins":
+                ours.append(change)
+    if conflicts and strategy == "none":
+        raise Conflict(conflicts)
+    put = [change.right for change in ours if change.right is not None]
+    return apply_changes(nodes, dest, put, [change.path for change in ours if change.right is None])
