@@ -74,6 +74,10 @@ class InvalidPath(VersionsError):
     """No file of a commit can have that path: relative, "/" between, no empty, "." or ".." part, UTF-8, 1024 bytes."""
 
 
+class InvalidName(VersionsError):
+    """No branch, tag or run can have that name."""
+
+
 class DataExpired(VersionsError):
     """The commit is known and its data was collected by the keep policy."""
 
@@ -178,19 +182,19 @@ class Versions(Protocol):
         ...
 
     def branch(self, name: str, ref: str) -> None:
-        """Make a branch at a ref. RefExists."""
+        """Make a branch at a ref. RefExists, InvalidName."""
         ...
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; its commits stay while something else reaches them."""
+        """Remove a branch; its commits stay while something else reaches them. RefNotFound; Denied for `main`."""
         ...
 
     def tag(self, name: str, ref: str) -> None:
-        """Make a tag, once and for all. RefExists unless it is there at the same commit."""
+        """Make a tag, once and for all. RefExists unless it is there at the same commit; InvalidName."""
         ...
 
     def delete_tag(self, name: str) -> None:
-        """Remove a tag."""
+        """Remove a tag. RefNotFound."""
         ...
 
     def merge(
@@ -210,7 +214,11 @@ class Versions(Protocol):
         ...
 
     def draft(self, base: str, *, run: str) -> Draft:
-        """A private branch at a ref for one run to write on; the same run's unfinished draft is continued."""
+        """A private branch at a ref for one run to write on. Its commits can be read at `mldlc-run-<run>`.
+
+        The same run's unfinished draft is continued from its last commit, whatever `base` says; what was written and
+        not committed is dropped, since it may be half a file. VersionsError while another process holds the draft.
+        """
         ...
 
 
@@ -255,7 +263,8 @@ class Draft(Protocol):
         """Merge the draft into a branch, with `metadata` on the merge commit too, then tag, then drop the draft.
 
         reads: prefix -> `Versions.digest` of it as it was read: another digest at the head is a StaleRead, and nothing
-        is merged. Idempotent: when the branch already has a merge of this run, that one is returned. Conflict.
+        is merged. Idempotent: when the branch already has a merge of this run, that one is returned; when the draft
+        changes nothing on the branch, its head is. Conflict; VersionsError while something is written, not committed.
         """
         ...
 

@@ -1,0 +1,303 @@
+"""Drafts of the embedded store: a folder of one run on the store's file system, whose files move into the objects.
+
+drafts/<run>/: draft.json (base, who, since when), head (id of its last commit), files/ (outputs in the making),
+stage/ (outside files, taken and waiting for the commit).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mldlc.plan.codec import canonical
+from mldlc.plan.versions import Commit, Entry, NothingToCommit, Strategy, VersionsError
+from mldlc.store.durable import each, replace_file, sync_folders, temporary_name
+from mldlc.store.layout import Store
+from mldlc.store.leases import Lease, holder, try_acquire
+from mldlc.store.versions.entries import check_path, check_removal
+from mldlc.store.versions.heads import parse_head
+from mldlc.store.versions.ingest import Taken, settle, take_copy, take_link, take_output
+from mldlc.store.versions.names import check_run
+from mldlc.store.versions.publish import publish
+from mldlc.store.versions.trees import apply_changes
+
+if TYPE_CHECKING:
+    from mldlc.store.versions.embedded import EmbeddedVersions
+
+FORMAT = "mldlc.draft/1"
+LEASE = "draft-"  # the lease of a run's draft: draft-<run>
+_open: weakref.WeakValueDictionary[tuple[str, str], EmbeddedDraft] = weakref.WeakValueDictionary()
+
+
+class DraftState(NamedTuple):
+    """What a draft's folder says. head: its last commit, `base` when there is none."""
+
+    base: str
+    head: str
+
+
+def read_draft(store: Store, run: str) -> DraftState | None:
+    """The draft of a run, or None. VersionsError when its files are damaged."""
+    folder = store.root / "drafts" / run
+    path = folder / "draft.json"
+    try:
+        value = json.loads(path.read_bytes())
+        base = str(value["base"])
+        if value["format"] != FORMAT:
+            raise ValueError(f"format {value['format']!r}")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise VersionsError(f"{path} is damaged ({error}); remove {folder} to begin again") from None
+    try:
+        return DraftState(base, parse_head(folder / "head"))
+    except FileNotFoundError:
+        return DraftState(base, base)
+
+
+def draft_runs(store: Store) -> list[str]:
+    """Runs that have a draft folder, sorted."""
+    folder = store.root / "drafts"
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def open_draft(versions: EmbeddedVersions, base: str, run: str) -> EmbeddedDraft:
+    """Begin the draft of a run at a ref, or go on with the one that it has. Errors as `Versions.draft`."""
+    store = versions.store
+    folder = store.root / "drafts" / check_run(run)
+    lease = _lease(store, run)
+    try:
+        state = read_draft(store, run)
+        if state is None:
+            commit = versions.live(base).id
+            state = DraftState(commit, commit)
+        for name in ("files", "stage"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        owner = {"pid": os.getpid(), "host": os.uname().nodename, "started": round(time.time(), 3)}
+        data = canonical({"format": FORMAT, "run": run, "base": state.base, **owner})
+        replace_file(store.work / temporary_name("draft"), folder / "draft.json", data, 0o644)
+        sync_folders([folder.parent])
+        versions.check_live(versions.commits.read(state.head))  # once the collection can see that we need it
+        return EmbeddedDraft(versions, run, state, lease)
+    except BaseException:
+        lease.release()
+        raise
+
+
+def _lease(store: Store, run: str) -> Lease:
+    """The lease of a run's draft; taken over from a draft object of this process."""
+    here = _open.pop((str(store.root), run), None)
+    lease = here.give_up() if here is not None else None
+    lease = lease or try_acquire(store, LEASE + run, {"pid": os.getpid(), "host": os.uname().nodename, "run": run})
+    if lease is None:
+        owner = holder(store, LEASE + run) or {}
+        who = f"process {owner.get('pid', '?')} on {owner.get('host', '?')}"
+        raise VersionsError(f"the draft of run {run!r} is being written by {who}; wait for it, or use another run name")
+    return lease
+
+
+class EmbeddedDraft:
+    """The draft of one run; see `mldlc.plan.versions.Draft`. Only one object at a time writes a draft."""
+
+    def __init__(self, versions: EmbeddedVersions, run: str, state: DraftState, lease: Lease) -> None:
+        self.versions, self.run = versions, run
+        self._base, self.head = state
+        self._folder = versions.store.root / "drafts" / run
+        self._lease: Lease | None = lease
+        self._lock = threading.Lock()
+        self._taken: dict[str, tuple[Taken, str]] = {}  # path -> its bytes and media type
+        self._removed: list[str] = []
+        _open[str(versions.store.root), run] = self
+        weakref.finalize(self, lease.release)
+
+    @property
+    def base(self) -> str:
+        """The commit id it began from."""
+        return self._base
+
+    def path(self, name: str) -> Path:
+        """As the port; its folder is made. The file that is there when the draft is committed counts."""
+        check_path(name)
+        path = self._files / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VersionsError(f"cannot write {name!r} in a draft: {error.strerror}; use `put`") from error
+        if path.is_dir():
+            raise VersionsError(f"cannot write {name!r} in a draft: it holds other files below {name}/; use `put`")
+        return path
+
+    def put(self, name: str, source: Path, *, take: bool = False, digest: str = "", media: str = "") -> Entry:
+        """As the port. VersionsError: no such file, it is being written, or its bytes have another digest."""
+        check_path(name)
+        store = self.versions.store
+        if digest:
+            with suppress(FileNotFoundError):
+                size = (source if source.exists() else store.object(digest)).stat().st_size
+                if store.object(digest).stat().st_size == size:  # else cut by a crash: the source mends it
+                    return self.link(name, digest, size, media)
+        target = self._stage / temporary_name("file")
+        taken = (take_link if take else take_copy)(store, os.fspath(source), str(target))
+        if digest and taken.digest != digest:
+            target.unlink(missing_ok=True)
+            raise VersionsError(f"{source} has digest {taken.digest}, not {digest} as was said")
+        return self._keep(name, taken, media)
+
+    def put_many(self, files: Mapping[str, Path], *, take: bool = False) -> list[Entry]:
+        """As the port."""
+        return each(lambda item: self.put(item[0], item[1], take=take), list(files.items()))
+
+    def link(self, name: str, digest: str, size: int, media: str = "") -> Entry:
+        """Name an object that the store has already: nothing is read or moved. VersionsError when it has not."""
+        check_path(name)
+        path = self.versions.store.object(digest)
+        try:
+            found = path.stat().st_size
+            with suppress(PermissionError):  # another user's: not ours to make young
+                os.utime(path)
+        except FileNotFoundError:
+            raise VersionsError(f"{name}: the store has no object {digest}") from None
+        if found != size:
+            raise VersionsError(f"{name}: object {digest} has {found} bytes, not {size}; verify the store")
+        return self._keep(name, Taken("", digest, size), media)
+
+    def remove(self, name: str) -> None:
+        """As the port; what was put there before in this draft goes too. A name that is not there is fine."""
+        check_removal(name)
+        self._check_open()
+        with self._lock:
+            gone = [key for key in self._taken if key == name or (name.endswith("/") and key.startswith(name))]
+            for key in gone:
+                del self._taken[key]
+            self._removed.append(name)
+        path = self._files / name
+        if name.endswith("/"):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                path.unlink()
+
+    def commit(self, message: str, metadata: Mapping[str, str], *, allow_empty: bool = False) -> Commit:
+        """As the port; durable on return. After an OSError (disk full) it can be called again."""
+        versions = self.versions
+        self._take_outputs()
+        settle(versions.store, [taken for taken, _ in self._taken.values()])
+        entries = [Entry(name, taken.digest, taken.size, media) for name, (taken, media) in self._taken.items()]
+        parent = versions.commits.read(self.head)
+        with versions.reading(parent):
+            tree = apply_changes(versions.nodes, parent.tree, entries, self._removed)
+        if tree == parent.tree and not allow_empty:
+            self._clear()
+            raise NothingToCommit(f"the draft of run {self.run!r} changes nothing")
+        commit = versions.write_commit(tree, (parent.id,), message, metadata)
+        replace_file(self._folder / temporary_name("head"), self._folder / "head", commit.id.encode(), 0o644)
+        self.head = commit.id
+        self._clear()
+        return commit
+
+    def publish(
+        self,
+        into: str,
+        *,
+        reads: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        message: str = "",
+        strategy: Strategy = "none",
+        tag: str = "",
+    ) -> Commit:
+        """As the port."""
+        waiting = len(self._taken) + len(self._removed) + len(_names(self._files))
+        if waiting:
+            raise VersionsError(
+                f"the draft of run {self.run!r} has {waiting} changes that are not committed; commit first"
+            )
+        commit = publish(
+            self.versions,
+            self.head,
+            into,
+            base=self._base,
+            run=self.run,
+            reads=reads or {},
+            metadata=metadata or {},
+            message=message,
+            strategy=strategy,
+            tag=tag,
+        )
+        self._drop()
+        return commit
+
+    def abandon(self) -> None:
+        """As the port; its objects go with the next garbage collection. A second call does nothing."""
+        if self._lease is not None:
+            self._drop()
+
+    def give_up(self) -> Lease | None:
+        """The lease, for another object that goes on with the draft; this one can no longer be used."""
+        lease, self._lease = self._lease, None
+        return lease if lease is not None and lease.held() else None
+
+    @property
+    def _files(self) -> Path:
+        self._check_open()
+        return self._folder / "files"
+
+    @property
+    def _stage(self) -> Path:
+        self._check_open()
+        return self._folder / "stage"
+
+    def _check_open(self) -> None:
+        if self._lease is None or not self._lease.held():
+            raise VersionsError(f"the draft of run {self.run!r} is closed: it was published, abandoned or taken over")
+
+    def _keep(self, name: str, taken: Taken, media: str) -> Entry:
+        with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            (self._files / name).unlink()  # written there before, and replaced by this
+        with self._lock:
+            self._taken[name] = (taken, media)
+        return Entry(name, taken.digest, taken.size, media)
+
+    def _take_outputs(self) -> None:
+        """Hash the files that were written in the draft. They stay known if the commit fails half way."""
+        names = _names(self._files)
+        taken = each(lambda name: take_output(f"{self._files}/{name}"), names)
+        self._taken.update({name: (item, "") for name, item in zip(names, taken, strict=True)})
+
+    def _clear(self) -> None:
+        self._taken.clear()
+        self._removed.clear()
+        for folder in (self._files, self._stage):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(exist_ok=True)
+
+    def _drop(self) -> None:
+        """Remove the draft: out of sight at once, then its files."""
+        self._check_open()
+        aside = self.versions.store.work / temporary_name("draft")
+        self._folder.rename(aside)
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _names(root: Path) -> list[str]:
+    """Paths of the files below a folder, sorted. VersionsError for a link, a device or a name that is not UTF-8."""
+    found = []
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise VersionsError(f"{name} in the draft is not a regular file; write a regular file")
+        if path.is_file():
+            check_path(name)
+            found.append(name)
+    return found

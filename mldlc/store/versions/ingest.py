@@ -1,0 +1,261 @@
+"""Files on their way into the objects: taken into a draft's folder first, then all made durable and named as one group.
+
+An outside file is reflinked where the file system can, else read once: hashed and written in one pass.
+"""
+# ruff: noqa: PTH105, PTH108, PTH116 (a call per file: strings cost a third of Path objects)
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mldlc.plan.diagnostic import did_you_mean
+from mldlc.plan.versions import VersionsError
+from mldlc.store.batch import sync
+from mldlc.store.durable import each, move_into, sync_folders
+from mldlc.store.hashing import CHUNK, SMALL, hash_bytes, hash_descriptor
+from mldlc.store.layout import Store
+from mldlc.store.objects import _touch
+
+FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file
+CLONED = 128 << 10  # bytes; a smaller file is read anyway, and written in the same pass
+GROUP = 32  # from so many small files on, one sync of the file system is cheaper than an fsync for each
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES)
+_no_clone: set[tuple[int, int]] = set()  # pairs of file systems that cannot share blocks
+
+
+class Taken(NamedTuple):
+    """A file that a draft holds. path: where its bytes wait, "" when they are an object already. synced: durable."""
+
+    path: str
+    digest: str
+    size: int
+    synced: bool = False
+
+
+def take_copy(store: Store, source: str, target: str) -> Taken:
+    """Reflink or copy a file to `target`, a new path on the store's file system. VersionsError; OSError."""
+    descriptor = _open(source)
+    try:
+        before = os.fstat(descriptor)
+        if before.st_size > CLONED and _clone(descriptor, before, target):
+            taken = _hash_clone(target)
+        elif before.st_size > SMALL:
+            taken = _copy_large(descriptor, target)
+        else:
+            taken = _copy_small(store, descriptor, target, before.st_size)
+        _check_still(source, before, os.fstat(descriptor))
+    except BaseException:
+        _discard(target)
+        raise
+    finally:
+        os.close(descriptor)
+    if taken.path and taken.size > SMALL and _touch(store.object(taken.digest), taken.size):
+        _discard(target)
+        return taken._replace(path="")
+    return taken
+
+
+def take_link(store: Store, source: str, target: str) -> Taken:
+    """Hardlink a file to `target`: its mode becomes 0444 and its mtime now; copied where it cannot be linked."""
+    descriptor = _open(source)
+    try:
+        before = os.fstat(descriptor)
+        digest = hash_descriptor(descriptor, before.st_size)
+        _check_still(source, before, os.fstat(descriptor))
+        if _touch(store.object(digest), before.st_size):
+            return Taken("", digest, before.st_size)
+        try:
+            os.link(source, target, follow_symlinks=True)
+            os.fchmod(descriptor, 0o444)
+            os.utime(descriptor)  # young for the garbage collection
+        except OSError as error:
+            _discard(target)
+            if error.errno not in NO_LINK:
+                raise
+            return take_copy(store, source, target)
+        synced = before.st_size > SMALL
+        if synced:
+            os.fsync(descriptor)
+        after = os.fstat(descriptor)
+        if before.st_size != after.st_size or not os.path.samestat(after, os.stat(target)):
+            raise _moved(source)
+        return Taken(target, digest, before.st_size, synced)
+    except BaseException:
+        _discard(target)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def take_output(path: str) -> Taken:
+    """Hash a file that was written inside a draft, where it is; a second name for its bytes is cut by a copy."""
+    if os.lstat(path).st_nlink > 1:  # somebody else could write these bytes in place
+        _own_copy(path)
+    descriptor = _open(path, os.O_NOFOLLOW)
+    try:
+        before = os.fstat(descriptor)
+        digest = hash_descriptor(descriptor, before.st_size)
+        _check_still(path, before, os.fstat(descriptor))
+        os.fchmod(descriptor, 0o444)
+        os.utime(descriptor)
+        synced = before.st_size > SMALL
+        if synced:
+            os.fsync(descriptor)
+        return Taken(path, digest, before.st_size, synced)
+    finally:
+        os.close(descriptor)
+
+
+def settle(store: Store, files: Sequence[Taken]) -> None:
+    """Give files their names in the objects, durable on return. OSError (disk full) leaves whole objects, unnamed.
+
+    Bytes are durable before they get their names. VersionsError when an object that was there was collected meanwhile.
+    """
+    loose = [file.path for file in files if file.path and not file.synced]
+    if len(loose) >= GROUP:
+        sync(store.work)
+    else:
+        each(_sync_file, loose)
+    made = False
+    folders = set()
+    for path, digest, size, _ in files:
+        target = store.object(digest)
+        if _touch(target, size):
+            if path:
+                _discard(path)
+        elif not path:
+            raise VersionsError(f"object {digest} is gone: put the file again, with its bytes")
+        else:
+            made |= move_into(path, target)
+        folders.add(target.parent)
+    sync_folders([*folders, *([store.objects] if made else [])])
+
+
+def _open(path: str, flags: int = 0) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(Path(path)) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP and flags:
+            raise VersionsError(f"{path} is a symbolic link; write a regular file") from None
+        raise VersionsError(f"cannot read {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise VersionsError(f"{path} is not a regular file")
+    return descriptor
+
+
+def _clone(descriptor: int, info: os.stat_result, target: str) -> bool:
+    """Share the blocks of an open file; False where the file systems cannot."""
+    pair = (info.st_dev, os.stat(os.path.dirname(target)).st_dev)  # noqa: PTH120
+    if pair in _no_clone:
+        return False
+    copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        fcntl.ioctl(copy, FICLONE, descriptor)
+        os.fsync(copy)
+        return True
+    except OSError as error:
+        _discard(target)
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+            raise
+        _no_clone.add(pair)
+        return False
+    finally:
+        os.close(copy)
+
+
+def _hash_clone(target: str) -> Taken:
+    descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        return Taken(target, hash_descriptor(descriptor, size), size, True)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_small(store: Store, descriptor: int, target: str, size: int) -> Taken:
+    """Read whole; written only when there is no such object yet."""
+    data = os.read(descriptor, size + 1)
+    while len(data) <= size and (more := os.read(descriptor, size + 1 - len(data))):
+        data += more
+    digest = hash_bytes(data)
+    if _touch(store.object(digest), len(data)):
+        return Taken("", digest, len(data))
+    copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        _write(copy, memoryview(data))
+    finally:
+        os.close(copy)
+    return Taken(target, digest, len(data))
+
+
+def _copy_large(descriptor: int, target: str) -> Taken:
+    """One pass over the source: each chunk is hashed by all cores and written; then fsync."""
+    from blake3 import blake3
+
+    hasher = blake3(max_threads=blake3.AUTO)
+    buffer = memoryview(bytearray(CHUNK))
+    total = 0
+    copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        while count := os.readv(descriptor, [buffer]):
+            _write(copy, buffer[:count])
+            hasher.update(buffer[:count])
+            total += count
+        os.fsync(copy)
+    finally:
+        os.close(copy)
+    return Taken(target, hasher.hexdigest(), total, True)
+
+
+def _write(descriptor: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_file(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _own_copy(path: str) -> None:
+    import shutil
+
+    copy = f"{path}.mldlc-copy"
+    shutil.copyfile(path, copy, follow_symlinks=False)
+    os.replace(copy, path)
+
+
+def _discard(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _check_still(path: str, before: os.stat_result, after: os.stat_result) -> None:
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise _moved(path)
+
+
+def _moved(path: str) -> VersionsError:
+    return VersionsError(f"{path} was written while it was stored; wait for what writes it")
+
+
+def _missing(path: Path) -> VersionsError:
+    try:
+        near = did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+    except OSError:
+        near = f"its folder {path.parent} does not exist"
+    return VersionsError(f"there is no file {path}" + (f"; {near}" if near else ""))
