@@ -17,6 +17,8 @@ from mldlc.store.layout import FORMAT_FILE, Store
 from mldlc.store.leases import LINKS, holder, lease_keys, try_acquire
 from mldlc.store.objects import read_tree
 from mldlc.store.records import parse_record, record_keys
+from mldlc.store.versions import collect
+from mldlc.store.versions.drafts import LEASE, draft_runs
 
 DAY = 86400.0
 GRACE = 14 * DAY
@@ -24,14 +26,19 @@ GRACE = 14 * DAY
 
 @dataclass
 class GcReport:
-    """What went (or would go, with `dry_run`). records, objects, scratch, work: how many of each; `work` also counts
-    stray temporary files. files, bytes: files removed and bytes freed. kept_records, kept_objects: what stays."""
+    """What went (or would go, with `dry_run`). records, objects, scratch, work, drafts, commits: how many of each;
+    `work` also counts stray temporary files. nodes: ranges and trees. expired: commits that lost their data and stay.
+    files, bytes: files removed and bytes freed. kept_records, kept_objects: what stays."""
 
     dry_run: bool
     records: int = 0
     objects: int = 0
     scratch: int = 0
     work: int = 0
+    drafts: int = 0
+    commits: int = 0
+    expired: int = 0
+    nodes: int = 0
     files: int = 0
     bytes: int = 0
     kept_records: int = 0
@@ -55,15 +62,20 @@ def collect_garbage(
     dry_run: bool = False,
     grace_seconds: float = GRACE,
     keep_days: float | None = None,
+    keep_commits: int | None = None,
 ) -> GcReport:
-    """Remove old records, objects that nothing needs, and what crashes left in scratch, work and leases.
+    """Remove old records, objects that nothing needs, and what crashes left in scratch, work, drafts and leases.
 
     Records stay when their key is in `keep` (plans of live runs, pins), leased, or used in the last `keep_days`; all
-    stay with None. Nothing younger than `grace_seconds` (> 0) goes, so a run in progress never loses what it has
-    just stored or reused. DiagnosticError `store_format` when a newer release wrote records that this one cannot read.
+    stay with None. Of each branch the data of the last `keep_commits` commits stays, beside that of tags and drafts;
+    all of it with None. Nothing younger than `grace_seconds` (> 0) goes, so a run in progress never loses what it has
+    just stored or reused. DiagnosticError: `store_format` when a newer release wrote records that this one cannot read,
+    `store_damaged` when the history cannot be read.
     """
     if grace_seconds <= 0:
         raise ValueError(f"grace_seconds must be > 0, not {grace_seconds}: a run in progress needs it")
+    if keep_commits is not None and keep_commits < 1:
+        raise ValueError(f"keep_commits must be >= 1, not {keep_commits}: a branch keeps its head")
     now = time.time()
     sweep = _Sweep(store, now - grace_seconds, GcReport(dry_run))
     for key in lease_keys(store):
@@ -74,7 +86,10 @@ def collect_garbage(
     needed = _mark(store, _sweep_records(sweep, set(keep) | set(sweep.owners), oldest))
     for owner in sweep.owners.values():
         needed |= _mark_trees(store, [str(digest) for digest in owner.get("inputs", ())])
-    _sweep_objects(sweep, needed)
+    kept = collect.mark(store, sweep.cutoff, keep_commits, _sweep_drafts(sweep), dry_run)
+    _sweep_nodes(sweep, kept)
+    _sweep_objects(sweep, needed, kept.objects)
+    _sweep_commits(sweep, kept)
     _sweep_scratch(sweep)
     _sweep_work(sweep)
     _sweep_leases(sweep)
@@ -115,13 +130,61 @@ def _mark_trees(store: Store, digests: Iterable[str]) -> set[str]:
     return needed
 
 
-def _sweep_objects(sweep: _Sweep, needed: set[str]) -> None:
+def _sweep_drafts(sweep: _Sweep) -> list[str]:
+    """Remove drafts that nobody went on with; their runs. The lease is held meanwhile: none begins to, either."""
+    gone = []
+    for run in draft_runs(sweep.store):
+        folder = sweep.store.root / "drafts" / run
+        if LEASE + run in sweep.owners or _newest(folder) >= sweep.cutoff:
+            continue
+        lease = None if sweep.report.dry_run else try_acquire(sweep.store, LEASE + run, {"pid": os.getpid()})
+        if lease is not None:
+            aside = sweep.store.work / temporary_name("draft")
+            folder.rename(aside)
+            folder = aside
+        if sweep.report.dry_run or lease is not None:
+            sweep.report.drafts += _remove_all(sweep, folder)
+            gone.append(run)
+        if lease is not None:
+            lease.release()
+    return gone
+
+
+def _sweep_nodes(sweep: _Sweep, kept: collect.Kept) -> None:
+    """Remove trees, then ranges, that no kept commit has: a tree that is there has its ranges."""
+    for kind, needed in (("trees", kept.trees), ("ranges", kept.ranges)):
+        for path in _grandchildren(sweep.store.root / kind):
+            with suppress(FileNotFoundError):
+                if path.parent.name + path.name not in needed and _remove(sweep, path, sweep.cutoff):
+                    sweep.report.nodes += 1
+
+
+def _sweep_commits(sweep: _Sweep, kept: collect.Kept) -> None:
+    """Remove commits that nothing reaches, after their data."""
+    sweep.report.expired += len(kept.expired)
+    for id in kept.lost:
+        with suppress(FileNotFoundError):
+            sweep.report.bytes += (sweep.store.root / "commits" / id[:2] / id[2:]).stat().st_size
+            sweep.report.commits += 1
+            sweep.report.files += 1
+    if not sweep.report.dry_run:
+        collect.drop_commits(sweep.store, kept.lost)
+
+
+def _sweep_objects(sweep: _Sweep, needed: set[str], versioned: set[bytes]) -> None:
     for path in _grandchildren(sweep.store.objects):
         with suppress(FileNotFoundError):
-            if path.parent.name + path.name not in needed and _remove(sweep, path, sweep.cutoff):
+            name = path.parent.name + path.name
+            if name not in needed and not _is_versioned(name, versioned) and _remove(sweep, path, sweep.cutoff):
                 sweep.report.objects += 1
             else:
                 sweep.report.kept_objects += 1
+
+
+def _is_versioned(name: str, versioned: set[bytes]) -> bool:
+    with suppress(ValueError):  # no object's name
+        return bytes.fromhex(name) in versioned
+    return False
 
 
 def _remove(sweep: _Sweep, path: Path, cutoff: float) -> bool:

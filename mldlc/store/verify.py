@@ -1,45 +1,24 @@
-"""Verify the store: every object's bytes against its name, every record and tree complete. Changes nothing."""
+"""Verify the store: every file's bytes against its name, every record, tree and commit complete. Changes nothing."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from mldlc.plan.record import Record
 from mldlc.store.durable import each
 from mldlc.store.hashing import hash_file
 from mldlc.store.layout import Store
 from mldlc.store.objects import read_tree
+from mldlc.store.problem import Kind
+from mldlc.store.problem import Problem as Problem
 from mldlc.store.records import parse_record, record_keys
+from mldlc.store.versions.checking import Check
 
 BATCH = 256  # objects between two reports of progress
-Kind = Literal["damaged", "missing", "unreadable", "record", "stray"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with one file.
-
-    damaged: the bytes of an object do not have its digest. missing: an object that a record needs is absent or has
-    another size. unreadable: it cannot be opened. record: a record that cannot be decoded. stray: no object.
-    records, stages: the keys and stages whose outputs it spoils.
-    """
-
-    kind: Kind
-    path: Path
-    expected: str
-    found: str
-    records: tuple[str, ...] = ()
-    stages: tuple[str, ...] = ()
-    hint: str = ""
-
-    def __str__(self) -> str:
-        spoils = f"; spoils {', '.join(self.stages)}" if self.stages else ""
-        return f"{self.path}: {self.kind}: expected {self.expected}, found {self.found}{spoils}; {self.hint}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +50,8 @@ def verify(store: Store, progress: Callable[[int, int], None] | None = None) -> 
                 needs.setdefault(need.digest, []).append(need)
     problems += _check_presence(store, needs)
     problems += _check_bytes(store, needs, progress)
+    check = Check(store)
+    problems = _name_places(check.run(), problems, check)
     return sorted(problems, key=lambda problem: str(problem.path))
 
 
@@ -81,6 +62,16 @@ def _needs(store: Store, record: Record) -> list[_Need]:
         with suppress(OSError, ValueError):  # absent or damaged: found by the other two passes
             needs += [_Need(record, name, size) for name, size in read_tree(store, output.digest).files.values()]
     return needs
+
+
+def _name_places(versions: list[Problem], objects: list[Problem], check: Check) -> list[Problem]:
+    """All problems, each object once, with the files of commits that it spoils."""
+    known = {problem.path for problem in objects}
+    problems = objects + [problem for problem in versions if problem.path not in known]
+    digests = {problem.path: problem.path.parent.name + problem.path.name for problem in problems}
+    bad = {name for path, name in digests.items() if path.parent.parent == check.store.objects and _is_digest(name)}
+    users = check.users(bad)
+    return [replace(problem, places=users.get(digests[problem.path], problem.places)) for problem in problems]
 
 
 def _check_presence(store: Store, needs: dict[str, list[_Need]]) -> list[Problem]:

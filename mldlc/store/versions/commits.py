@@ -7,6 +7,7 @@ import heapq
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mldlc.plan.versions import Commit, RefNotFound, VersionsError
@@ -50,7 +51,7 @@ class Commits:
 
     def has(self, id: str) -> bool:
         """Whether there is a commit of that full id."""
-        return id in self._known or self.path(id).exists()
+        return id == ROOT.id or self.path(id).exists()
 
     def abbreviated(self, start: str) -> str | None:
         """The commit id that starts with these hex digits (7 or more), or None. RefNotFound when several do."""
@@ -83,6 +84,8 @@ class Commits:
         newest = max((self.read(parent).time for parent in over), default=0.0)
         when = max(round(time, 6), round(newest + TICK, 6))
         commit = make_commit(Commit("", tree, over, message, metadata, when, committer))
+        while self.expired(commit.id):  # the same commit was made before and collected: another moment, another id
+            commit = make_commit(replace(commit, time=round(commit.time + TICK, 6)))
         data = encode_commit(commit)
         target = self.path(commit.id)
         temporary = self.store.work / temporary_name("commit")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, BinaryIO
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mldlc.plan.diagnostic import did_you_mean
 from mldlc.plan.versions import (
@@ -23,19 +23,23 @@ from mldlc.plan.versions import (
     VersionsError,
 )
 from mldlc.store.layout import Store
-from mldlc.store.versions import commits, digests, heads
+from mldlc.store.versions import commits, digests, heads, refs
 from mldlc.store.versions.difference import diff_trees
-from mldlc.store.versions.drafts import EmbeddedDraft, open_draft, read_draft
+from mldlc.store.versions.drafts import EmbeddedDraft, open_draft
 from mldlc.store.versions.globs import compile_glob, literal_prefix
 from mldlc.store.versions.heads import Head
 from mldlc.store.versions.merging import merge_trees
-from mldlc.store.versions.names import COMMIT_ID, RUN_BRANCH, check_branch, check_tag
+from mldlc.store.versions.names import check_branch, check_tag
 from mldlc.store.versions.publish import until_done
 from mldlc.store.versions.root import MAIN, RootedNodes
 from mldlc.store.versions.three_way import changes_to_merge, merged_base
 from mldlc.store.versions.trees import find_entry, iter_entries
 
-_REF = re.compile(r"(.*?)((?:~\d*)*)", re.DOTALL)
+if TYPE_CHECKING:
+    from mldlc.store.gc import GcReport
+    from mldlc.store.verify import Problem
+
+GRACE = 14 * 86400.0
 CAPS = frozenset({"local-paths", "gc", "verify"})
 
 
@@ -66,16 +70,7 @@ class EmbeddedVersions:
 
     def resolve(self, ref: str) -> str:
         """As the port. Order: full commit id, branch, tag, draft, abbreviated commit id (7 digits or more)."""
-        found = _REF.fullmatch(ref)
-        name, steps = found.groups() if found else (ref, "")
-        id = self._named(name)
-        for step in steps.split("~")[1:]:
-            for _ in range(int(step or 1)):
-                parents = self.commits.read(id).parents
-                if not parents:
-                    raise RefNotFound(f"{ref!r} goes back further than the history of {name!r}")
-                id = parents[0]
-        return id
+        return refs.resolve(self.store, self.commits, ref)
 
     def commit(self, ref: str) -> Commit:
         """As the port."""
@@ -97,7 +92,7 @@ class EmbeddedVersions:
             raise RefExists(f"branch {name!r} is there already")
         try:
             self.check_live(commit)  # again, now that the collection can see the branch
-        except DataExpired:
+        except (DataExpired, RefNotFound):
             self.delete_branch(name)
             raise
 
@@ -106,7 +101,7 @@ class EmbeddedVersions:
         if name == MAIN:
             raise Denied(f"branch {MAIN!r} is always there; it cannot be deleted")
         while True:
-            head = self._head(name)
+            head = refs.existing_head(self.store, name)
             if heads.advance(self.store, name, head, "", self.commits.reaches):
                 return
 
@@ -116,14 +111,14 @@ class EmbeddedVersions:
         heads.make_tag(self.store, check_tag(name), commit.id)
         try:
             self.check_live(commit)
-        except DataExpired:
+        except (DataExpired, RefNotFound):
             heads.remove_tag(self.store, name)
             raise
 
     def delete_tag(self, name: str) -> None:
         """As the port."""
         if not heads.remove_tag(self.store, check_tag(name)):
-            raise self._unknown("tag", name, self.tags())
+            raise refs.not_found("tag", name, self.tags())
 
     # reading
 
@@ -223,8 +218,8 @@ class EmbeddedVersions:
         text = message or f"Merge {source} into {into}"
 
         def once() -> Commit | None:
-            seen = self._head(into).commit
-            return self.merge_seen(commit, into, seen, message=text, metadata=metadata or {}, strategy=strategy)
+            seen = refs.existing_head(self.store, into).commit
+            return self._merge_once(commit, into, seen, text, metadata or {}, strategy, hold=True)
 
         return until_done(once, f"branch {into!r}")
 
@@ -232,7 +227,20 @@ class EmbeddedVersions:
         self, source: str, into: str, seen: str, *, message: str, metadata: Mapping[str, str], strategy: Strategy
     ) -> Commit | None:
         """See `publish.Target`: here a merge is always into the head that was seen."""
-        head = self._head(into)
+        return self._merge_once(source, into, seen, message, metadata, strategy, hold=False)
+
+    def _merge_once(
+        self,
+        source: str,
+        into: str,
+        seen: str,
+        message: str,
+        metadata: Mapping[str, str],
+        strategy: Strategy,
+        hold: bool,
+    ) -> Commit | None:
+        """hold: nothing else keeps the source's data, as a draft does for its own."""
+        head = refs.existing_head(self.store, into)
         if head.commit != seen:
             return None
         theirs, ours = self.commits.read(source), self.commits.read(seen)
@@ -242,6 +250,8 @@ class EmbeddedVersions:
         with self.reading(theirs, ours, *bases):
             base = merged_base(self.commits, self.nodes, bases)
             tree = merge_trees(self.nodes, base, theirs.tree, ours.tree, strategy)
+            if hold:
+                self._hold(ours.tree, tree)
         if tree == ours.tree:
             return ours
         return self._move(into, head, self.write_commit(tree, (ours.id, theirs.id), message, metadata))
@@ -255,10 +265,11 @@ class EmbeddedVersions:
         text = message or f"Revert {undone.message}"
 
         def once() -> Commit | None:
-            head = self._head(branch)
+            head = refs.existing_head(self.store, branch)
             ours = self.commits.read(head.commit)
             with self.reading(undone, before, ours):
                 tree = merge_trees(self.nodes, undone.tree, before.tree, ours.tree)
+                self._hold(ours.tree, tree)
             if tree == ours.tree:
                 return ours
             return self._move(branch, head, self.write_commit(tree, (ours.id,), text, metadata or {}))
@@ -274,6 +285,19 @@ class EmbeddedVersions:
         who = self._committer or commits.committer()
         return self.commits.write(tree, parents, message, metadata, self._clock(), who)
 
+    def gc(self, *, keep_commits: int | None = None, dry_run: bool = False, grace_seconds: float = GRACE) -> GcReport:
+        """Collect what no branch, tag, draft or record needs. keep_commits: data of so many newest commits of each
+        branch, of tags and drafts stays; older commits keep their message and metadata only. As `collect_garbage`."""
+        from mldlc.store.gc import collect_garbage
+
+        return collect_garbage(self.store, dry_run=dry_run, grace_seconds=grace_seconds, keep_commits=keep_commits)
+
+    def verify(self) -> list[Problem]:
+        """Every problem of the store; see `mldlc.store.verify`."""
+        from mldlc.store.verify import verify
+
+        return verify(self.store)
+
     # data that may be gone
 
     def live(self, ref: str) -> Commit:
@@ -283,7 +307,9 @@ class EmbeddedVersions:
         return commit
 
     def check_live(self, commit: Commit) -> None:
-        """DataExpired when the keep policy let a commit's data go."""
+        """DataExpired when the keep policy let a commit's data go; RefNotFound when the commit went as well."""
+        if not self.commits.has(commit.id):
+            raise RefNotFound(f"commit {commit.id[:12]} was collected: no branch, tag or draft reached it")
         if self.commits.expired(commit.id):
             raise DataExpired(f"the data of commit {commit.id[:12]} was collected by the keep policy")
 
@@ -306,33 +332,6 @@ class EmbeddedVersions:
             yield from begin()
 
     # inside
-
-    def _named(self, name: str) -> str:
-        if COMMIT_ID.fullmatch(name) and self.commits.has(name):
-            return name
-        if name.startswith(RUN_BRANCH):
-            draft = read_draft(self.store, name[len(RUN_BRANCH) :])
-            if draft is not None:
-                return draft.head
-        elif name and "/" not in name and not name.startswith("."):
-            id = heads.read_head(self.store, name).commit or heads.read_tag(self.store, name)
-            id = id or self.commits.abbreviated(name)
-            if id:
-                return id
-        raise self._unknown("branch, tag or commit", name, [*self.branches(), *self.tags()])
-
-    def _head(self, branch: str) -> Head:
-        """The head of a branch. RefNotFound."""
-        head = heads.read_head(self.store, branch) if branch and "/" not in branch else Head(0, "")
-        if not head.commit:
-            raise self._unknown("branch", branch, self.branches())
-        return head
-
-    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> RefNotFound:
-        names = list(known)
-        near = did_you_mean(name, names)
-        shown = near or (f"there is {', '.join(names[:5])}" + (", …" if len(names) > 5 else "") if names else "")
-        return RefNotFound(f"there is no {kind} {name!r}" + (f"; {shown}" if shown else ""))
 
     def _no_path(self, ref: str, commit: Commit, path: str) -> PathNotFound:
         folder = literal_prefix(path).rpartition("/")[0]
@@ -370,6 +369,13 @@ class EmbeddedVersions:
                 return next(iter(diff_trees(self.nodes, left.tree, right.tree, prefix)), None) is not None
         except DataExpired:
             return True
+
+    def _hold(self, old: str, new: str) -> None:
+        """Make the files that a tree has and another has not young: no collection takes them before a commit does."""
+        for change in diff_trees(self.nodes, old, new):
+            if change.right is not None:
+                with suppress(PermissionError):  # another user's; it stays as long as its commit does
+                    os.utime(self.store.object(change.right.digest))
 
     def _move(self, branch: str, head: Head, commit: Commit) -> Commit | None:
         return commit if heads.advance(self.store, branch, head, commit.id, self.commits.reaches) else None

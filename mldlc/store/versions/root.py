@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mldlc.plan.codec import canonical
 from mldlc.plan.versions import Commit
 from mldlc.store.hashing import hash_bytes
@@ -30,8 +32,7 @@ def encode_commit(commit: Commit) -> bytes:
 
 def make_commit(commit: Commit) -> Commit:
     """The commit with its id, not written anywhere."""
-    id = hash_bytes(encode_commit(commit))
-    return Commit(id, commit.tree, commit.parents, commit.message, dict(commit.metadata), commit.time, commit.committer)
+    return replace(commit, id=hash_bytes(encode_commit(commit)), metadata=dict(commit.metadata))
 
 
 ROOT = make_commit(Commit("", EMPTY, (), "Empty repository", {}, 0.0, "mldlc"))
