@@ -47,7 +47,7 @@ PASSES = FRONT + BACK
 def compile_plan(ask: CompileRequest, trace: Trace | None = None) -> Plan:
     """Compile a request to a plan. Raises DiagnosticError with every error found; warnings stay in the plan.
 
-    trace: called after each pass with its name and what it changed, as text; it switches the caches of typed config off.
+    trace: called after each pass with its name and what it changed, as text; it switches caches off.
     """
     draft = graph_cache.load(ask) if trace is None and not ask.offline else None
     if draft is not None:

@@ -29,6 +29,7 @@ class GroupedObjects(LocalObjects):
     def __init__(self, store: Store, owner: Mapping[str, str]) -> None:
         super().__init__(store, owner)
         self.pending: dict[str, tuple[Record, Lease | None]] = {}
+        self.known: dict[str, Record] = {}
         self._since = self._cost = 0.0
         self._stage = store.work / f"{owner['run']}-stage"
         self._staged: dict[str, Staged] = {}
@@ -61,8 +62,12 @@ class GroupedObjects(LocalObjects):
         return staged.paths() if staged else super().fetch(digest)
 
     def find(self, key: str) -> Record | None:
+        """As `LocalObjects.find`, but looked up once: garbage collection spares what was in use just now."""
         kept = self.pending.get(key)
-        return kept[0] if kept else super().find(key)
+        record = kept[0] if kept else self.known.get(key) or super().find(key)
+        if record is not None and not kept:
+            self.known[key] = record
+        return record
 
     def commit(self, record: Record, lease: Lease | None) -> None:
         if not self.pending:

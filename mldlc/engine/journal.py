@@ -25,6 +25,9 @@ DURABLE = {
 }  # fmt: skip
 
 
+_strict = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=str).encode
+
+
 class Journal:
     """Appends events as JSON lines. A disk that is full ends the journal (`broken`), not the run: records decide."""
 
@@ -89,8 +92,11 @@ class Journal:
 
 def canonical_line(event: Event) -> bytes:
     """One line of the journal."""
-    body = {"type": event.type, "time": round(event.time, 6), "step": event.step, "data": _finite(event.data)}
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    body = {"type": event.type, "time": round(event.time, 6), "step": event.step, "data": event.data}
+    try:
+        return _strict(body).encode() + b"\n"
+    except ValueError:
+        return _strict(_finite(body)).encode() + b"\n"
 
 
 def _finite(value: Any) -> Any:

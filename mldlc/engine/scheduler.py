@@ -134,9 +134,10 @@ class Scheduler:
         file = self._file(step)
         if file is None:
             return True
+        seen = file.key in self.inline.port.known or file.key in self.inline.port.pending
         record = None if file.forced or file.purity == "effect" else self.inline.port.find(file.key)
         if record is not None:
-            self._cut_off(step, record)
+            self._cut_off(step, record, seen)
         elif step.id in self.busy and leases.holder(self.store, file.key) is not None:
             self.later[step.id] = time.monotonic() + TICK
             return False
@@ -158,9 +159,10 @@ class Scheduler:
             records.touch_record(self.store, step.key)
         self._finish(step, _from_record("reused", digests, record), "step_reused", key=step.key)
 
-    def _cut_off(self, step: Step, record: Record) -> None:
-        """The plan could not know: upstream gave the same bytes, or another run made it meanwhile."""
-        records.touch_record(self.store, record.key)
+    def _cut_off(self, step: Step, record: Record, seen: bool) -> None:
+        """The plan could not know: equal bytes upstream, or another run made it meanwhile. seen: by this run."""
+        if not seen:
+            records.touch_record(self.store, record.key)
         digests = {port: out.digest for port, out in record.outputs.items()}
         self._finish(step, _from_record("reused", digests, record), "step_reused", key=record.key, cutoff=True)
 

@@ -8,16 +8,20 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 ALWAYS = ("format", "action", "status")  # written even at their default: readers branch on them
+PLAIN = frozenset({str, int, float, bool, type(None)})
+# Made once: json.dumps with options makes an encoder a call, and a large plan has 80,000 of them.
+_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_unsorted = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def canonical(value: Any) -> bytes:
     """Canonical JSON: sorted keys, no spaces, UTF-8, no NaN. Equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _sorted(value).encode()
 
 
 def digest(value: Any) -> str:
@@ -27,7 +31,7 @@ def digest(value: Any) -> str:
 
 def ordered(value: Any) -> bytes:
     """JSON text that keeps the order of keys: config mappings whose order means something (columns, split parts)."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _unsorted(value).encode()
 
 
 def ordered_digest(value: Any) -> str:
@@ -38,19 +42,19 @@ def ordered_digest(value: Any) -> str:
 def encode(value: Any) -> Any:
     """A dataclass tree as plain JSON values; fields at their default are left out (but ALWAYS)."""
     kind = type(value)
-    if kind is str or kind is int or kind is float or kind is bool or value is None:
+    if kind in PLAIN:
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {str(k): encode(v) for k, v in value.items()}
-    if kind is tuple or isinstance(value, list | frozenset | tuple):
-        return [encode(v) for v in value]
+        return {str(k): v if type(v) in PLAIN else encode(v) for k, v in value.items()}
+    if kind is tuple or kind is list or isinstance(value, list | frozenset | tuple):
+        return [v if type(v) in PLAIN else encode(v) for v in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out = {}
-        for name, default, optional in _fields(type(value)):
+        for name, default, optional in _fields(typing.cast(Any, kind)):
             item = getattr(value, name)
             if (optional and not item) or (default is not dataclasses.MISSING and item == default):
                 continue
-            out[name] = encode(item)
+            out[name] = item if type(item) in PLAIN else encode(item)
         return out
     return value
 
@@ -70,32 +74,43 @@ def _fields(kind: type) -> tuple[tuple[str, Any, bool], ...]:
 
 def decode(kind: type[T], data: Any) -> T:
     """The inverse of `encode`. Unknown keys are ignored, so that older code reads newer files of the same format."""
-    return typing.cast(T, _decode(kind, data))
+    return typing.cast(T, _decoder(typing.cast(Any, kind))(data))
+
+
+def _same(data: Any) -> Any:
+    return data
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _decode(kind: Any, data: Any) -> Any:
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    """The function that reads a type from JSON values, made once a type: a store has thousands of records."""
     if dataclasses.is_dataclass(kind):
-        hints = _hints(typing.cast(type, kind))
-        return typing.cast(Any, kind)(
-            **{f.name: _decode(hints[f.name], data[f.name]) for f in dataclasses.fields(kind) if f.name in data}
-        )
+        return _dataclass_decoder(typing.cast(type, kind))
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        if data is None:
-            return None
-        return _decode(next(a for a in args if a is not type(None)), data)
-    if origin is tuple:
-        return tuple(_decode(args[0], v) for v in data)
-    if origin is list:
-        return [_decode(args[0], v) for v in data]
+        inner = _decoder(next(a for a in args if a is not type(None)))
+        return inner if inner is _same else lambda data: None if data is None else inner(data)
+    if origin is tuple or origin is list:
+        item = _decoder(args[0])
+        made = typing.cast(type, origin)
+        return made if item is _same else lambda data: made(map(item, data))
     if origin is dict or origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        return {k: _decode(args[1], v) for k, v in data.items()}
-    return data
+        value = _decoder(args[1])
+        return dict if value is _same else lambda data: {k: value(v) for k, v in data.items()}
+    return _same
+
+
+def _dataclass_decoder(kind: type) -> Callable[[Any], Any]:
+    hints = typing.get_type_hints(kind)
+    names = [f.name for f in dataclasses.fields(kind)]
+    fields: list[tuple[str, Callable[[Any], Any]]] = []
+
+    def decoded(data: Any) -> Any:
+        if not fields:  # on first use, as a type may contain itself
+            fields.extend((name, _decoder(hints[name])) for name in names)
+        return kind(**{name: read(data[name]) for name, read in fields if name in data})
+
+    return decoded
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:
