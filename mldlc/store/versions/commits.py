@@ -75,11 +75,9 @@ class Commits:
         committer: str,
     ) -> Commit:
         """A new commit, durable on return. VersionsError when metadata is not text to text."""
-        wrong = next(
-            (key for key, value in metadata.items() if not (isinstance(key, str) and type(value) is str)), None
-        )
-        if wrong is not None:
-            raise VersionsError(f"commit metadata {wrong!r} is {type(metadata[wrong]).__name__}: both sides are str")
+        for key, value in metadata.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise VersionsError(f"commit metadata {key!r} is {type(value).__name__}: key and value are text")
         over = tuple(parents)
         newest = max((self.read(parent).time for parent in over), default=0.0)
         when = max(round(time, 6), round(newest + TICK, 6))

@@ -19,12 +19,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mldlc.plan.codec import canonical
 from mldlc.plan.versions import Commit, Entry, NothingToCommit, Strategy, VersionsError
-from mldlc.store.durable import each, replace_file, sync_folders, temporary_name
+from mldlc.store.durable import replace_file, sync_folders, temporary_name
 from mldlc.store.layout import Store
 from mldlc.store.leases import Lease, holder, try_acquire
-from mldlc.store.versions.entries import check_path, check_removal
+from mldlc.store.statcache import StatCache
+from mldlc.store.versions.entries import check_path, check_paths, check_removal
 from mldlc.store.versions.heads import parse_head
-from mldlc.store.versions.ingest import Taken, settle, take_copy, take_link, take_output
+from mldlc.store.versions.ingest import (
+    Taken,
+    file_size,
+    object_size,
+    settle,
+    take_copy,
+    take_link,
+    take_many,
+    take_output,
+)
 from mldlc.store.versions.names import check_run
 from mldlc.store.versions.publish import publish
 from mldlc.store.versions.trees import apply_changes
@@ -141,10 +151,9 @@ class EmbeddedDraft:
         check_path(name)
         store = self.versions.store
         if digest:
-            with suppress(FileNotFoundError):
-                size = (source if source.exists() else store.object(digest)).stat().st_size
-                if store.object(digest).stat().st_size == size:  # else cut by a crash: the source mends it
-                    return self.link(name, digest, size, media)
+            present = object_size(store, digest)
+            if present is not None and (not source.exists() or source.stat().st_size == present):
+                return self._keep(name, Taken("", digest, present), media)  # else cut by a crash: the source mends it
         target = self._stage / temporary_name("file")
         taken = (take_link if take else take_copy)(store, os.fspath(source), str(target))
         if digest and taken.digest != digest:
@@ -153,19 +162,32 @@ class EmbeddedDraft:
         return self._keep(name, taken, media)
 
     def put_many(self, files: Mapping[str, Path], *, take: bool = False) -> list[Entry]:
-        """As the port."""
-        return each(lambda item: self.put(item[0], item[1], take=take), list(files.items()))
+        """As the port. A file that has not changed since it was put last is not read again."""
+        check_paths(list(files))
+        store, stage = self.versions.store, str(self._stage)
+        seen = StatCache(store.root / "cache" / "ingest.json")
+        work = take_link if take else take_copy
+
+        def one(source: str) -> Taken:
+            known = seen.known(source)
+            if known is not None and (present := object_size(store, known)) is not None:
+                return Taken("", known, present)
+            before = os.stat(source)  # noqa: PTH116
+            taken = work(store, source, f"{stage}/{temporary_name('file')}")
+            seen.remember(source, taken.digest, before)
+            return taken
+
+        sources = [os.path.abspath(source) for source in files.values()]  # noqa: PTH100
+        taken = take_many(one, sources, [file_size(source) for source in sources])
+        seen.save()
+        return [self._keep(name, item, "") for name, item in zip(files, taken, strict=True)]
 
     def link(self, name: str, digest: str, size: int, media: str = "") -> Entry:
         """Name an object that the store has already: nothing is read or moved. VersionsError when it has not."""
         check_path(name)
-        path = self.versions.store.object(digest)
-        try:
-            found = path.stat().st_size
-            with suppress(PermissionError):  # another user's: not ours to make young
-                os.utime(path)
-        except FileNotFoundError:
-            raise VersionsError(f"{name}: the store has no object {digest}") from None
+        found = object_size(self.versions.store, digest)
+        if found is None:
+            raise VersionsError(f"{name}: the store has no object {digest}")
         if found != size:
             raise VersionsError(f"{name}: object {digest} has {found} bytes, not {size}; verify the store")
         return self._keep(name, Taken("", digest, size), media)
@@ -261,15 +283,17 @@ class EmbeddedDraft:
 
     def _keep(self, name: str, taken: Taken, media: str) -> Entry:
         with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            (self._files / name).unlink()  # written there before, and replaced by this
+            os.unlink(f"{self._folder}/files/{name}")  # noqa: PTH108  # written there before, and replaced by this
         with self._lock:
             self._taken[name] = (taken, media)
         return Entry(name, taken.digest, taken.size, media)
 
     def _take_outputs(self) -> None:
         """Hash the files that were written in the draft. They stay known if the commit fails half way."""
+        root = str(self._files)
         names = _names(self._files)
-        taken = each(lambda name: take_output(f"{self._files}/{name}"), names)
+        paths = [f"{root}/{name}" for name in names]
+        taken = take_many(take_output, paths, [file_size(path) for path in paths])
         self._taken.update({name: (item, "") for name, item in zip(names, taken, strict=True)})
 
     def _clear(self) -> None:

@@ -10,22 +10,27 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mldlc.plan.diagnostic import did_you_mean
 from mldlc.plan.versions import VersionsError
 from mldlc.store.batch import sync
-from mldlc.store.durable import each, move_into, sync_folders
+from mldlc.store.durable import WORKERS, each, move_into, sync_folders
 from mldlc.store.hashing import CHUNK, SMALL, hash_bytes, hash_descriptor
 from mldlc.store.layout import Store
 from mldlc.store.objects import _touch
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file
 CLONED = 128 << 10  # bytes; a smaller file is read anyway, and written in the same pass
+BATCH = 128  # small files between two decisions on the number of threads
+WIDTHS = (1, 2, WORKERS)  # threads
+TRIED = 32  # batches until all widths are tried again
 GROUP = 32  # from so many small files on, one sync of the file system is cheaper than an fsync for each
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES)
+T = TypeVar("T")
 _no_clone: set[tuple[int, int]] = set()  # pairs of file systems that cannot share blocks
 
 
@@ -36,6 +41,53 @@ class Taken(NamedTuple):
     digest: str
     size: int
     synced: bool = False
+
+
+def file_size(path: str) -> int:
+    """Bytes of a file; 0 when it cannot be told, which whoever opens it explains."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def object_size(store: Store, digest: str) -> int | None:
+    """Bytes of an object that is there, which becomes young for the garbage collection; None when it is not."""
+    path = f"{store.objects}/{digest[:2]}/{digest[2:]}"
+    try:
+        size = os.stat(path).st_size
+        os.utime(path)
+    except FileNotFoundError:
+        return None
+    except PermissionError:  # another user's
+        return size
+    return size
+
+
+def take_many(work: Callable[[T], Taken], items: Sequence[T], sizes: Sequence[int]) -> list[Taken]:
+    """`[work(item) for item in items]`: large files several at a time, small ones by as many threads as pays now.
+
+    Small files that are in memory go fastest on one thread, since more would wait for the interpreter; those that the
+    disk must fetch, or whose names the file system makes slowly, on several. So each width is tried now and then.
+    """
+    large = [index for index, size in enumerate(sizes) if size > SMALL]
+    small = [index for index, size in enumerate(sizes) if size <= SMALL]
+    taken = dict(zip(large, each(lambda index: work(items[index]), large), strict=True))
+    speed: dict[int, float] = {}
+    for number, start in enumerate(range(0, len(small), BATCH)):
+        if number % TRIED == 0:
+            speed.clear()
+        width = next((width for width in WIDTHS if width not in speed), 0) or max(speed, key=lambda w: speed[w])
+        batch = small[start : start + BATCH]
+        begun = time.perf_counter()
+        for shares in each(lambda share: [(index, work(items[index])) for index in share], _share(batch, width)):
+            taken.update(shares)
+        speed[width] = len(batch) / (time.perf_counter() - begun)
+    return [taken[index] for index in range(len(items))]
+
+
+def _share(batch: list[int], width: int) -> list[list[int]]:
+    return [batch[start::width] for start in range(min(width, len(batch)))]
 
 
 def take_copy(store: Store, source: str, target: str) -> Taken:
