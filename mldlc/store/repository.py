@@ -1,0 +1,75 @@
+"""Addresses of versioned data, and the store behind one: `store://<ref>/<path>`, `lakefs://<repo>@<ref>/<path>`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mldlc.plan.diagnostic import fail
+from mldlc.plan.versions import Versions
+
+SCHEMES = ("store://", "lakefs://")
+
+
+@dataclass(frozen=True)
+class Address:
+    """One place in a repository. repo: "" for the embedded store. path: a glob or a prefix."""
+
+    scheme: str
+    repo: str
+    ref: str
+    path: str
+
+    @property
+    def repository(self) -> str:
+        """The address of the whole repository: `store://` or `lakefs://<repo>`."""
+        return f"{self.scheme}{self.repo}"
+
+    def at(self, commit: str) -> str:
+        """The same place at a commit."""
+        return f"{self.scheme}{self.repo}@{commit}/{self.path}" if self.repo else f"{self.scheme}{commit}/{self.path}"
+
+
+def is_versioned(uri: str) -> bool:
+    """Whether a URI names versioned data."""
+    return uri.startswith(SCHEMES)
+
+
+def parse_address(uri: str) -> Address:
+    """Read an address. DiagnosticError `bad_address` says what a right one looks like."""
+    if uri.startswith("store://"):
+        found = re.fullmatch(r"store://([^/@]+)/?(.*)", uri)
+        if found:
+            return Address("store://", "", found[1], found[2])
+        raise fail("bad_address", f"'{uri}' is no address in the store", hint="store://<branch, tag or commit>/<path>")
+    found = re.fullmatch(r"lakefs://([^/@]+)@([^/]+)/?(.*)", uri)
+    if found:
+        return Address("lakefs://", found[1], found[2], found[3])
+    plain = re.fullmatch(r"lakefs://([^/@]+)/([^/]+)/?(.*)", uri)
+    hint = f"write lakefs://{plain[1]}@{plain[2]}/{plain[3]}" if plain else "lakefs://<repository>@<ref>/<path>"
+    raise fail("bad_address", f"'{uri}' is no address in lakeFS", found=uri, hint=hint)
+
+
+def open_repository(
+    repository: str, outputs: Path, *, config: Mapping[str, str] | None = None, create: bool = False
+) -> Versions:
+    """The versions behind `store://` (under the outputs root) or `lakefs://<repo>`.
+
+    config: of a `versions` group (endpoint, credentials by reference). create: make the store if there is none.
+    DiagnosticError: `no_store`, `missing_package` (lakeFS without its extra). VersionsError: no credentials.
+    """
+    if repository.startswith("lakefs://"):
+        try:
+            from mldlc.store.lakefs.versions import open_lakefs
+        except ImportError as error:
+            raise fail("missing_package", f"lakeFS needs {error.name}", hint="pip install 'mldlc[lakefs]'") from None
+        return open_lakefs(repository.removeprefix("lakefs://").strip("/"), config=config or {})
+    from mldlc.store.layout import existing_store, open_store
+    from mldlc.store.versions.embedded import open_versions
+
+    store = open_store(outputs) if create else existing_store(outputs)
+    if store is None:
+        raise fail("no_store", f"there is no store under {outputs}", hint="run something first, or put data into it")
+    return open_versions(store)
