@@ -98,7 +98,7 @@ def take_copy(store: Store, source: str, target: str) -> Taken:
         if before.st_size > CLONED and _clone(descriptor, before, target):
             taken = _hash_clone(target)
         elif before.st_size > SMALL:
-            taken = _copy_large(descriptor, target)
+            taken = _copy_large(descriptor, target, before.st_size)
         else:
             taken = _copy_small(store, descriptor, target, before.st_size)
         _check_still(source, before, os.fstat(descriptor))
@@ -249,7 +249,7 @@ def _copy_small(store: Store, descriptor: int, target: str, size: int) -> Taken:
     return Taken(target, digest, len(data))
 
 
-def _copy_large(descriptor: int, target: str) -> Taken:
+def _copy_large(descriptor: int, target: str, size: int) -> Taken:
     """One pass over the source: each chunk is hashed by all cores and written; then fsync."""
     from blake3 import blake3
 
@@ -262,6 +262,8 @@ def _copy_large(descriptor: int, target: str) -> Taken:
             _write(copy, buffer[:count])
             hasher.update(buffer[:count])
             total += count
+            if total > size:  # it grows; perhaps as fast as it is read
+                break
         os.fsync(copy)
     finally:
         os.close(copy)
@@ -274,7 +276,10 @@ def _write(descriptor: int, view: memoryview) -> None:
 
 
 def _sync_file(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # an object since a first try that failed later
+        return
     try:
         os.fsync(descriptor)
     finally:
