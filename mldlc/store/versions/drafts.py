@@ -239,9 +239,7 @@ class EmbeddedDraft:
         """As the port."""
         waiting = len(self._taken) + len(self._removed) + len(_names(self._files))
         if waiting:
-            raise VersionsError(
-                f"the draft of run {self.run!r} has {waiting} changes that are not committed; commit first"
-            )
+            raise VersionsError(f"the draft of run {self.run!r} has uncommitted changes ({waiting}); commit them first")
         commit = publish(
             self.versions,
             self.head,
