@@ -260,16 +260,24 @@ def _remove_all(sweep: _Sweep, path: Path) -> int:
 
 
 def _newest(path: Path) -> float:
-    """Time of the last change of a file, or of anything in a folder."""
+    """Time of the last change of a file, or of anything in a folder; 0 when it is gone."""
     times = [0.0]
-    for item in (path, *(path.rglob("*") if path.is_dir() else ())):
+    for item in _all(path):
         with suppress(FileNotFoundError):
             times.append(item.lstat().st_mtime)
     return max(times)
 
 
 def _files(path: Path) -> list[Path]:
-    return [item for item in path.rglob("*") if not item.is_dir()] if path.is_dir() else [path]
+    return [item for item in _all(path) if not item.is_dir()]
+
+
+def _all(path: Path) -> Iterator[Path]:
+    """A file, or a folder and all in it; what is removed meanwhile is left out."""
+    yield path
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            yield Path(folder, name)
 
 
 def _children(folder: Path) -> list[Path]:

@@ -17,9 +17,9 @@ from mldlc.store.durable import sync_folders
 from mldlc.store.layout import Store
 from mldlc.store.versions.commits import EXPIRED, Commits
 from mldlc.store.versions.drafts import draft_runs, read_draft
-from mldlc.store.versions.heads import list_heads, list_tags, numbers, parse_head, prune
+from mldlc.store.versions.heads import list_heads, list_tags, numbers, parse_head, prunable, prune
 from mldlc.store.versions.ranges import decode
-from mldlc.store.versions.root import EMPTY, MAIN, RootedNodes
+from mldlc.store.versions.root import EMPTY, MAIN, ROOT, RootedNodes
 from mldlc.store.versions.trees import open_tree
 
 
@@ -48,16 +48,18 @@ def mark(store: Store, cutoff: float, keep_commits: int | None, gone: Iterable[s
     `store_damaged` when a ref, a commit or a tree cannot be read: then nothing is known to be garbage.
     """
     try:
-        if not dry_run:
-            _prune_heads(store, cutoff)
         commits = Commits(store)
         files = commit_files(store)
         young = {id for id, written in files.items() if written >= cutoff}
         kept = _decide(commits, files, young, set(gone), cutoff, keep_commits)
+        nodes = RootedNodes(store)
+        _mark_data(nodes, commits, kept)
         if not dry_run and kept.expired | kept.lost:
             _write_marks(commits, kept.expired | kept.lost)
-            _spare_new_refs(commits, kept, set(gone))
-        _mark_data(RootedNodes(store), commits, kept)
+            if _spare_new_refs(commits, kept, ref_commits(store, gone, cutoff).values()):
+                _mark_data(nodes, commits, kept)
+        if not dry_run:
+            _prune_heads(store, cutoff)
     except (VersionsError, ValueError, FileNotFoundError) as error:
         raise _damaged(store, error) from error
     return kept
@@ -78,11 +80,15 @@ def mark_files(store: Store) -> Iterator[Path]:
     return (path for path in _grandchildren(store.root / "commits") if path.name.endswith(EXPIRED))
 
 
-def ref_commits(store: Store, gone: Iterable[str] = ()) -> dict[str, str]:
-    """Everything that names a commit -> its id: branches, their earlier heads, tags, drafts and their bases."""
+def ref_commits(store: Store, gone: Iterable[str], cutoff: float) -> dict[str, str]:
+    """Everything that names a commit -> its id: branches, their earlier heads, tags, drafts and their bases.
+
+    gone: runs whose drafts do not count. cutoff: earlier heads from before it do not count either.
+    """
     refs = {f"tag {name}": id for name, id in list_tags(store).items()}
     for folder in _children(store.root / "heads"):
-        for number in numbers(folder):
+        old = set(prunable(folder, cutoff, 1))
+        for number in set(numbers(folder)) - old:
             with suppress(FileNotFoundError):  # pruned in this moment
                 id = parse_head(folder / f"{number:016d}")
                 refs |= {f"head {folder.name}/{number}": id} if id else {}
@@ -96,7 +102,7 @@ def ref_commits(store: Store, gone: Iterable[str] = ()) -> dict[str, str]:
 def _decide(
     commits: Commits, files: dict[str, float], young: set[str], gone: set[str], cutoff: float, keep: int | None
 ) -> Kept:
-    refs = ref_commits(commits.store, gone)
+    refs = ref_commits(commits.store, gone, cutoff)
     reached = {commit.id for commit in commits.history(*refs.values(), *young)}
     marked = {path.parent.name + path.name.removesuffix(EXPIRED) for path in mark_files(commits.store)}
     if keep is None:
@@ -105,8 +111,8 @@ def _decide(
         live = {id for ref, id in refs.items() if not ref.startswith("head ")} | young
         live |= {parent for id in young for parent in commits.read(id).parents}
         live |= _newest_of_branches(commits, files, cutoff, keep) | _bases(commits, refs)
-    live -= marked
-    return Kept(reached, live, reached - live - marked, set(files) - reached)
+    live = live - marked | {ROOT.id}
+    return Kept(reached, live, reached - live - marked, set(files) - reached - {ROOT.id})
 
 
 def _newest_of_branches(commits: Commits, files: dict[str, float], cutoff: float, keep: int) -> set[str]:
@@ -145,9 +151,9 @@ def _write_marks(commits: Commits, ids: Iterable[str]) -> None:
     sync_folders(folders)
 
 
-def _spare_new_refs(commits: Commits, kept: Kept, gone: set[str]) -> None:
-    """Take back the marks of commits that a ref names which was made since the refs were read."""
-    refs = set(ref_commits(commits.store, gone).values())
+def _spare_new_refs(commits: Commits, kept: Kept, named: Iterable[str]) -> bool:
+    """Take back the marks of commits that a ref names made since the refs were read; whether there are any."""
+    refs = set(named)
     spared = refs & (kept.expired | kept.lost)
     back = {commit.id for commit in commits.history(*refs)} & kept.lost
     for id in spared | back:
@@ -157,6 +163,7 @@ def _spare_new_refs(commits: Commits, kept: Kept, gone: set[str]) -> None:
     kept.lost -= back
     kept.commits |= back
     kept.data |= spared | back
+    return bool(spared | back)
 
 
 def _mark_data(nodes: RootedNodes, commits: Commits, kept: Kept) -> None:

@@ -87,12 +87,19 @@ def advance(store: Store, branch: str, seen: Head, commit: str, reaches: Callabl
 
 def prune(folder: Path, cutoff: float, keep: int = KEPT) -> None:
     """Remove old numbers of a branch, the lowest first, but the last `keep` and all that are younger than `cutoff`."""
+    for number in prunable(folder, cutoff, keep):
+        (folder / _name(number)).unlink(missing_ok=True)
+
+
+def prunable(folder: Path, cutoff: float, keep: int = KEPT) -> list[int]:
+    """The numbers that `prune` would remove, the lowest first."""
+    found = []
     for number in numbers(folder)[: -keep or None]:
-        path = folder / _name(number)
         with suppress(FileNotFoundError):
-            if path.stat().st_mtime >= cutoff:
-                return
-            path.unlink()
+            if (folder / _name(number)).stat().st_mtime >= cutoff:
+                break
+            found.append(number)
+    return found
 
 
 def numbers(folder: Path) -> list[int]:
