@@ -22,10 +22,21 @@ _CHOOSES = {
 }
 
 
+_FOLDERS = r"[+~]*hydra(?:\.run\.dir|\.sweep\.(?:dir|subdir)|\.output_subdir|\.job\.chdir)="
+
+
 def refuse(lines: Sequence[str]) -> list[Diagnostic]:
-    """Overrides of Hydra's own launcher and sweeper, which would do nothing here."""
+    """Overrides of Hydra's own launcher, sweeper and folders, which would do nothing here."""
     found = []
     for line in lines:
+        if re.match(_FOLDERS, line):
+            message, hint = (
+                f"'{line}' has no effect: runs have folders of their own",
+                "choose where with paths.outputs=",
+            )
+            found.append(
+                Diagnostic("hydra_folder", message, where=COMMAND_LINE, key=line.split("=")[0], found=line, hint=hint)
+            )
         match = re.match(r"[+~]*hydra[/.](launcher|sweeper)(?![\w])(?!\.params)", line)
         if match is not None:
             message = f"'{line}' has no effect: mldlc runs and sweeps by itself"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldlc.config.blame import readable
@@ -14,6 +13,7 @@ from mldlc.config.interpolate import Path as KeyPath
 from mldlc.config.interpolate import Resolution, is_constant, is_repeatable, overlay, resolve
 from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
+from mldlc.config.session import existing_folder
 from mldlc.config.tree import Ledger, digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
 
@@ -71,7 +71,7 @@ def compose(project: Project, request: Request) -> Composition:
     ledger = Ledger()
     if project.manifest is not None and project.manifest.is_file():
         ledger.files[str(project.manifest)] = digest(project.manifest.read_bytes())
-    config_dir = None if request.config_dir is None else str(Path(request.config_dir).absolute())
+    config_dir = None if request.config_dir is None else existing_folder(request.config_dir)
     composer = seam.Composer(project, request.config_name, config_dir, ledger)
     sweep = _Sweep(composer, request)
     points = sweep.points()

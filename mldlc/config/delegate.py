@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from mldlc.config.project import Project
+from mldlc.config.session import existing_folder
 from mldlc.plan.diagnostic import fail
 
+CONFIG_ERROR = 2
+COMPLETIONS = ("install", "uninstall", "query")
+SHELLS = ("bash", "zsh", "fish")
 VIEWS = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")
 
 
@@ -20,6 +23,7 @@ def delegate(project: Project, argv: list[str]) -> int:
     if not any(word.split("=")[0] in VIEWS for word in argv):
         raise fail("not_a_view", "nothing here for Hydra to show", hint=f"expected one of {', '.join(VIEWS)}")
     argv, config_dir = _take_config_dir(argv)
+    _check_completion(argv)
     from mldlc.config import seam
 
     line = _without_verb(os.environ.get("COMP_LINE", ""))
@@ -29,10 +33,21 @@ def delegate(project: Project, argv: list[str]) -> int:
     try:
         seam.run_hydra(project, config_dir, "config", _never)
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        return 0 if stop.code in (0, None) else CONFIG_ERROR  # a view fails for its config or its arguments only
     finally:
         sys.argv = before
     return 0
+
+
+def _check_completion(argv: list[str]) -> None:
+    """Hydra takes the shell as an override, `-sc install=bash`, and fails without a message on anything else."""
+    if not {"-sc", "--shell-completion"} & set(argv):
+        return
+    words = [word.partition("=") for word in argv if not word.startswith("-")]
+    if len(words) != 1 or words[0][0] not in COMPLETIONS or words[0][2] not in SHELLS:
+        found = " ".join("".join(word) for word in words)
+        hint = f"write mldlc -sc install=bash ({', '.join(COMPLETIONS)}; {', '.join(SHELLS)})"
+        raise fail("bad_arguments", f"command line: '-sc {found}' asks for no completion", hint=hint)
 
 
 def _never(_: object) -> None:
@@ -47,7 +62,7 @@ def _take_config_dir(argv: list[str]) -> tuple[list[str], str | None]:
     for word in words:
         name, given, value = word.partition("=")
         if name in ("--config-dir", "-cd"):
-            config_dir = str(Path(value if given else next(words, "")).absolute())
+            config_dir = existing_folder(value if given else next(words, ""))
         else:
             rest.append(word)
     return rest, config_dir

@@ -34,7 +34,22 @@ def diagnose(composer: Composer, lines: Sequence[str], error: Exception) -> list
         if complete:
             found += _values(composer, good)
         found = [*broken, *found]
-    return found or [generic(composer, error)]
+    return found or _hydras_own(lines, error) or [generic(composer, error)]
+
+
+def _hydras_own(lines: Sequence[str], error: Exception) -> list[Diagnostic]:
+    """Overrides of Hydra's own node, when nothing else explains a failure."""
+    found = []
+    for line in lines:
+        key = line.split("=")[0].lstrip("+~")
+        if key.startswith("hydra.") and not key.startswith("hydra.searchpath"):
+            of_sweep = key.startswith("hydra.sweeper.params")
+            message = (
+                f"'{line}' cannot be applied: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            )
+            hint = "write the sweep itself: -m key=a,b; hydra.sweeper.params belongs in a file" if of_sweep else ""
+            found.append(Diagnostic("hydra_key", message, where=COMMAND_LINE, key=key, found=line, hint=hint))
+    return found
 
 
 def _placed(composer: Composer, lines: Sequence[str], problem: Diagnostic) -> Diagnostic:
@@ -73,7 +88,7 @@ def _defaults(composer: Composer, good: list[str], found: list[Diagnostic]) -> b
 
 
 def _unknown_config(composer: Composer, name: str) -> Diagnostic:
-    names = composer.options("")
+    names = [option for option in composer.options("") if not option.startswith("_")]  # Hydra's own placeholder
     hint = did_you_mean(name, names) or f"there are: {', '.join(names)}"
     message = f"no config '{name}' on the config search path"
     return Diagnostic("unknown_config", message, where=COMMAND_LINE, found=name, allowed=tuple(names), hint=hint)

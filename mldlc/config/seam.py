@@ -48,6 +48,7 @@ Failure = (
     OmegaConfBaseException,
     ValueError,
     AssertionError,
+    AttributeError,
     TypeError,
 )  # what Hydra raises on bad input
 env_reads: dict[str, str | None] = {}

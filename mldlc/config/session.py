@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -48,6 +49,14 @@ class Dialect:
     loader: Any
     header: Callable[[str], dict[str, str | None]]
     problem: Callable[[str], str]
+
+
+def existing_folder(config_dir: str) -> str:
+    """The absolute folder of `--config-dir`. DiagnosticError when there is none."""
+    folder = Path(config_dir).absolute()
+    if not folder.is_dir():
+        raise fail("missing_folder", f"command line: --config-dir: no folder '{config_dir}'", found=config_dir)
+    return str(folder)
 
 
 def entries(project: Project, config_dir: str | None) -> tuple[tuple[str, str], ...]:

@@ -78,6 +78,15 @@ def test_info_and_completion(repo: Repo, tmp_path: Path) -> None:
     assert list((tmp_path / "cwd").iterdir()) == []
 
 
+def test_a_wrong_view_is_one_message(repo: Repo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        DiagnosticError, match="'-sc bash=install' asks for no completion; write mldlc -sc install=bash"
+    ):
+        delegate(repo(), ["-sc", "bash=install"])
+    with pytest.raises(DiagnosticError, match="--config-dir: no folder 'nope'"):
+        delegate(repo(), ["--cfg", "job", "-cd", "nope"])
+
+
 def test_only_views_are_handed_on(repo: Repo) -> None:
     with pytest.raises(DiagnosticError, match="nothing here for Hydra to show"):
         delegate(repo(), ["model=cnn"])

@@ -45,6 +45,10 @@ COMMAND_LINE = [
      "choose where steps run with executor=local"),
     (["hydra/sweeper=optuna"], "'hydra/sweeper=optuna' has no effect: mldlc runs and sweeps by itself; "
      "choose a search with sweep=, or sweep with -m"),
+    (["hydra.run.dir=x"], "'hydra.run.dir=x' has no effect: runs have folders of their own; choose where with "
+     "paths.outputs="),
+    (["hydra.sweeper.params={seed: '1,2'}"], "'hydra.sweeper.params={seed: '1,2'}' cannot be applied: "
+     "'NoneType' object has no attribute 'get'; write the sweep itself: -m key=a,b; hydra.sweeper.params belongs in a file"),
     (["hydra.searchpath=[nope]"], "hydra.searchpath: no folder 'nope'"),
 ]  # fmt: skip
 
@@ -134,6 +138,10 @@ def test_a_sweep_tells_the_mistakes_of_all_points_once(repo: Repo) -> None:
 def test_an_unknown_primary_config(repo: Repo) -> None:
     expected = ["command line: no config 'confg' on the config search path; did you mean 'config'?"]
     assert errors(repo(), config_name="confg") == expected
+    assert errors(repo(), config_name="xyz") == [
+        "command line: no config 'xyz' on the config search path; there are: config"
+    ]
+    assert errors(repo(), config_dir="nope") == ["command line: --config-dir: no folder 'nope'"]
 
 
 def test_a_group_that_was_not_found_says_what_is_allowed(repo: Repo) -> None:
