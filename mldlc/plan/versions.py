@@ -47,11 +47,14 @@ class Commit:
 
 @dataclass(frozen=True)
 class Source:
-    """What `pl.scan_*` takes: explicit files at a pinned commit, their logical paths beside them, and the options."""
+    """What `pl.scan_*` takes: explicit files at a pinned commit, their logical paths beside them, and the options.
+
+    The options may hold keys: they are in no repr, and belong in no plan, record or log.
+    """
 
     paths: tuple[str, ...]
     logical: tuple[str, ...]
-    storage_options: Mapping[str, str] = field(default_factory=dict)
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class VersionsError(Exception):
