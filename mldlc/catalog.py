@@ -29,6 +29,7 @@ KINDS: dict[str, str] = {
     "scope.gate": "mldlc.scope.spec:GATE",
     "scope.publish": "mldlc.scope.spec:PUBLISH",
     "scope.noop": "mldlc.scope.spec:NOOP",
+    "versions.publish": "mldlc.versions.spec:PUBLISH",
 }
 
 # Config group -> a shipped kind that reads it: how a group that no live stage reads is checked. A test keeps it true.
@@ -56,6 +57,7 @@ OWNERS: dict[str, str] = {
     "automation": "scope.gate",
     "registry": "scope.publish",
     "noop": "scope.noop",
+    "versions": "versions.publish",
 }
 
 # Groups that no step reads: the compiler's own (their schemas: compiler/groups.py), and plain values at the top.
@@ -64,7 +66,6 @@ OWN_GROUPS = (
     "paths",
     "executor",
     "features",
-    "versions",
     "distill",
     "update",
     "serve",

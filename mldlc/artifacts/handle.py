@@ -10,6 +10,19 @@ from pathlib import Path
 from typing import Any
 
 
+def path_digest(path: Path) -> str:
+    """The BLAKE3 of an object in the store, which is its name; "" for a file that is no object yet."""
+    name = path.parent.name + path.name
+    return name if len(name) == 64 and set(name) <= set("0123456789abcdef") else ""
+
+
+def plain(reader: Any) -> Artifact:
+    """The plain handle under a typed reader."""
+    found = reader if isinstance(reader, Artifact) else reader.artifact
+    assert isinstance(found, Artifact)
+    return found
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One artifact: a tree of immutable files.

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Compile (or read plan.json) and execute."""
     plan = _plan(args)
     from mldlc.engine.execute import Options
-    from mldlc.loop.execute import run_plan
+    from mldlc.loop.execute import run_settled
 
     executor = plan.settings.get("executor", {})
     options = Options(
@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     for item in plan.diagnostics:
         print(f"{item.severity}: {item}", file=sys.stderr)
     with _stopping() as (stop, signals), listener(plan, args.json) as show:
-        result, report = run_plan(plan, options, show, stop)
+        again = None if _saved(args) else lambda: compile_from(args)
+        plan, result, report = run_settled(plan, again, options, show, stop)
     text = sys.stderr if args.json else sys.stdout
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count) or "nothing to do"
     print(f"Run {result.run}: {result.status}. {counts}. {duration(result.seconds)}.", file=text)
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    files = [item for item in args.overrides if item.endswith(".json") and "=" not in item]
+    files = _saved(args)
     if not files:
         return compile_from(args)  # type: ignore[no-any-return]
     from mldlc.compiler.draft import Selection
@@ -77,6 +78,11 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise fail("bad_arguments", "command line: a saved plan takes no overrides", hint="make a new plan with them")
     file = Path(files[0])
     return refresh(load_plan(file), file, Selection(args.until, args.since, tuple(args.force)))
+
+
+def _saved(args: argparse.Namespace) -> list[str]:
+    """The plan file on the command line, if one is there."""
+    return [item for item in args.overrides if item.endswith(".json") and "=" not in item]
 
 
 def summary(result: Any, report: Path | None) -> dict[str, object]:

@@ -32,7 +32,15 @@ def run(draft: Draft) -> None:
         node.identity_digest = identities[id(typed)]
         refs = [_portable(ref, draft.root) for ref in typed.sources]
         node.observed = tuple(
-            Source(ref.uri, ref.name, ref.paths, ref.identity, draft.snapshot.sources.get(ref.uri)) for ref in refs
+            Source(
+                ref.uri,
+                ref.name,
+                ref.paths,
+                ref.identity,
+                draft.snapshot.sources.get(ref.uri),
+                draft.snapshot.refs.get(ref.uri, ""),
+            )
+            for ref in refs
         )
         node.packages = {name: _package(draft, name) for name in typed.packages}
         node.recipe = recipe(

@@ -14,6 +14,7 @@ from mldlc.plan.codec import digest
 from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
 from mldlc.store.codetree import tree_digest
+from mldlc.store.repository import SCHEMES
 from mldlc.store.statcache import StatCache, source_token
 
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
@@ -37,11 +38,19 @@ def run(draft: Draft) -> None:
 
 
 def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
-    """Freeze the tokens of outside sources into the snapshot; each URI is observed once."""
+    """Freeze the tokens of outside sources into the snapshot; each URI is observed once. Versioned ones are pinned."""
     cache = StatCache(draft.outputs / "cache" / "stat.json")
     tokens = dict(draft.snapshot.sources)
+    versioned = list(dict.fromkeys(ref.uri for ref in wanted if ref.uri.startswith(SCHEMES)))
+    if versioned and not draft.ask.offline:
+        from mldlc.store.pinning import pin_all
+
+        pins = pin_all(versioned, draft.outputs)
+        tokens |= {uri: pin.token for uri, pin in pins.items()}
+        refs = {uri: pin.commit for uri, pin in pins.items()}
+        draft.snapshot = replace(draft.snapshot, refs={**draft.snapshot.refs, **refs})
     for ref in wanted:
-        if ref.uri not in tokens and not draft.ask.offline:
+        if ref.uri not in tokens and ref.uri not in versioned and not draft.ask.offline:
             token = source_token(ref, cache, HASH_LIMIT)
             if token is not None:
                 tokens[ref.uri] = token

@@ -276,7 +276,7 @@ class _Reporter:
             message += f" in '{parent}'"
         elif error.code == "missing_group":
             message += f", which stage '{stage}' reads" if stage else ""
-        elif error.code in ("wrong_type", "bad_value"):
+        elif error.code in ("wrong_type", "bad_value", "secret_value"):
             message = f"{key}: {message}"
         item = Diagnostic(
             error.code,

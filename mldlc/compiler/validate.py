@@ -65,6 +65,8 @@ def _convert(schema: Any, value: Any, item: Any) -> SchemaError:
     if kind == "union_tag_not_found":
         return SchemaError("missing_value", ".".join([*path, "kind"]), "missing required key 'kind'")
     message = str(item["msg"])
+    if kind == "secret_value":  # what was found may be the secret: it is not repeated
+        return SchemaError("secret_value", dotted, message)
     hint = ""
     if kind in ("float_type", "int_type") and isinstance(found, str):
         try:

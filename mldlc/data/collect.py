@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +11,43 @@ import polars as pl
 from mldlc.artifacts.table import Column, sink_partition, write_manifest
 from mldlc.artifacts.target import construct
 from mldlc.data import csv_scan
-from mldlc.data.config.source import source_refs
+from mldlc.data.config.source import VERSIONED, source_refs
 from mldlc.plan.context import Context, StepError, TransientError
 from mldlc.plan.diagnostic import did_you_mean
+from mldlc.plan.versions import Source
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Write port `table`; summary: rows, columns, partitions."""
     source, out = cfg.source, ctx.out("table")
-    paths = _paths(ctx, cfg)
-    before = [_stamp(path) for path in paths]
+    versioned = _versioned(ctx, source)
+    paths = [Path(path) for path in versioned.paths] if versioned else _paths(ctx, cfg)
+    before = [] if versioned else [_stamp(path) for path in paths]
     roles: dict[str, str] = {}
     parts: list[dict[str, Any]] = []
     if source.kind == "python":
         frames: Iterator[tuple[str, pl.LazyFrame | Path]] = iter([("frame", _call(source))])
     else:
-        frames = zip(_names(paths), paths, strict=True)
+        names = _names([Path(name) for name in versioned.logical] if versioned else paths)
+        frames = zip(names, _frames(versioned, paths), strict=True)
     declared: dict[str, Any] = csv_scan.columns_of(paths[0], source) if source.kind == "csv" else {}
     for number, (name, item) in enumerate(frames):
         file = f"part-{number:05d}.arrow"
         target = out / file
-        if isinstance(item, pl.LazyFrame):
+        if source.kind == "python":
             _sink(item, target)
+        elif isinstance(item, pl.LazyFrame):
+            _parquet(name, item, getattr(source, "columns", None), target)
         elif source.kind == "csv":
             csv_scan.read(item, source, declared, target, ctx.temp)
         else:
-            _parquet(item, getattr(source, "columns", None), target)
+            _parquet(name, pl.scan_parquet(item, glob=False), getattr(source, "columns", None), target)
         parts.append({"name": name, "file": file, "rows": pl.scan_ipc(target).select(pl.len()).collect().item()})
         ctx.progress(number + 1, max(len(paths), 1), name)
     schema = _one_schema(out, parts)
     roles = {name: column.role for name, column in declared.items()} | dict(source.roles)
     _check_roles(schema, roles)
-    for path, stamp in zip(paths, before, strict=True):
+    for path, stamp in zip(paths, before, strict=False):
         if _stamp(path) != stamp:
             raise TransientError(f"{path} changed while it was read")
     columns = [Column(name, str(dtype), roles.get(name, "feature")) for name, dtype in schema.items()]
@@ -59,6 +64,19 @@ def _paths(ctx: Context, cfg: Any) -> list[Path]:
             near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
             raise StepError(f"no file {path}", where="source.path", hint=near or "relative paths start at the project")
     return paths
+
+
+def _versioned(ctx: Context, source: Any) -> Source | None:
+    """The files of a versioned source at the plan's commit; CSV is read from local files, Parquet where it lies."""
+    uri = getattr(source, "path", "")
+    return ctx.source(uri, local=source.kind == "csv") if uri.startswith(VERSIONED) else None
+
+
+def _frames(versioned: Source | None, paths: list[Path]) -> Iterable[pl.LazyFrame | Path]:
+    if versioned is None or not versioned.storage_options:
+        return paths
+    options = dict(versioned.storage_options)
+    return (pl.scan_parquet(path, glob=False, storage_options=options) for path in versioned.paths)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -85,17 +103,16 @@ def _call(source: Any) -> pl.LazyFrame:
     return made.lazy()
 
 
-def _parquet(path: Path, columns: list[str] | None, target: Path) -> None:
+def _parquet(name: str, frame: pl.LazyFrame, columns: list[str] | None, target: Path) -> None:
     try:
-        frame = pl.scan_parquet(path, glob=False)
         there = frame.collect_schema().names()
-        for name in columns or ():
-            if name not in there:
-                hint = did_you_mean(name, there) or f"it has: {', '.join(there)}"
-                raise StepError(f"{path.name} has no column '{name}'", where="source.columns", hint=hint)
+        for column in columns or ():
+            if column not in there:
+                hint = did_you_mean(column, there) or f"it has: {', '.join(there)}"
+                raise StepError(f"{name} has no column '{column}'", where="source.columns", hint=hint)
         _sink(frame.select(columns) if columns else frame, target)
     except pl.exceptions.PolarsError as error:
-        raise StepError(f"{path.name} cannot be read as Parquet: {error}", where=str(path)) from None
+        raise StepError(f"{name} cannot be read as Parquet: {error}", where=name) from None
 
 
 def _sink(frame: pl.LazyFrame, target: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mldlc.artifacts.handle import Artifact
-from mldlc.engine import approvals
+from mldlc.engine import approvals, versioned
 from mldlc.engine.objects import ObjectPort
 from mldlc.engine.step_file import StepFile
 from mldlc.plan.codec import digest
 from mldlc.plan.record import Record
+from mldlc.plan.versions import Source, Versions
 
 T = TypeVar("T")
 Say = Callable[[str, dict[str, Any]], None]
@@ -37,10 +38,14 @@ class StepContext:
         folder: Callable[[], Path] | None = None,
     ) -> None:
         self.stage, self.key, self.threads = file.stage, file.key, file.setting.threads
+        self.run = file.setting.run
         self.sources: tuple[Mapping[str, Any], ...] = tuple(
-            {"uri": s.uri, "name": s.name, "paths": s.paths, "identity": s.identity, "token": s.token}
+            {
+                "uri": s.uri, "name": s.name, "paths": s.paths, "identity": s.identity, "token": s.token,
+                "commit": s.commit,
+            }
             for s in file.sources
-        )
+        )  # fmt: skip
         self.lineage: Sequence[Mapping[str, Any]] = file.lineage
         self.log = log
         self.outputs = Path(file.setting.outputs)
@@ -89,6 +94,21 @@ class StepContext:
 
     def cancelled(self) -> bool:
         return self._cancelled()
+
+    def source(self, uri: str, *, local: bool = False) -> Source:
+        commit = next((s.commit for s in self._file.sources if s.uri == uri), "")
+        return versioned.read_source(uri, commit, self.outputs, self.temp if local else None, self.progress)
+
+    def versions(self, repository: str, config: Mapping[str, str]) -> Versions:
+        return versioned.repository(repository, self.outputs, config)
+
+    @property
+    def pins(self) -> Mapping[str, str]:
+        return self._file.setting.pins
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return self._file.setting.provenance
 
     def approval(self, digest: str) -> Mapping[str, Any] | None:
         return approvals.answer(self._file.setting.approvals, self.stage, digest)

@@ -13,12 +13,14 @@ from mldlc.engine import approvals
 from mldlc.engine.dag import capacity
 from mldlc.engine.freeze import freeze
 from mldlc.engine.journal import Journal
+from mldlc.engine.provenance import provenance
 from mldlc.engine.result import Event, Options, Result, StepResult, counts, merge
 from mldlc.engine.scheduler import Scheduler
 from mldlc.engine.step_file import Setting
 from mldlc.plan.plan import Plan
 from mldlc.plan.step import Step
 from mldlc.store.layout import open_store
+from mldlc.store.repository import is_versioned
 
 __all__ = ["Event", "Options", "Result", "StepResult", "execute"]
 
@@ -45,6 +47,8 @@ def execute(
         outputs=str(outputs),
         threads=executor.get("threads") or cpus,
         approvals=approvals.folders(plan.settings, plan.config.root, outputs),
+        provenance=provenance(plan, journal.run),
+        pins={uri: commit for uri, commit in plan.snapshot.refs.items() if is_versioned(uri)},
         roots=roots,
     )
     slots = capacity(options.jobs or executor.get("jobs"), executor, cpus, _memory())

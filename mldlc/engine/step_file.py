@@ -33,13 +33,18 @@ class BoundInput:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is the same for all steps of a run. approvals: folders in order. roots: live code root -> frozen copy."""
+    """What is the same for all steps of a run. approvals: folders in order. roots: live code root -> frozen copy.
+
+    provenance: the lineage keys that a commit of this run carries. pins: versioned address -> the commit it is read at.
+    """
 
     run: str
     plan: str
     outputs: str
     threads: int
     approvals: tuple[str, ...] = ()
+    provenance: dict[str, str] = field(default_factory=dict)
+    pins: dict[str, str] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,31 @@ from mldlc.engine.result import Event, Result
 from mldlc.plan.plan import Plan
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
+
+REPLANS = 3
+
+
+def run_settled(
+    plan: Plan,
+    again: Callable[[], Plan] | None,
+    options: Options,
+    listener: Callable[[Event], None],
+    stop: threading.Event,
+) -> tuple[Plan, Result, Path | None]:
+    """Execute `plan`; where a branch moved under what was read, plan `again` and execute that, at most REPLANS times.
+
+    Gives the plan that was executed last, its result and its report page. again: None for a saved plan.
+    """
+    for turn in range(REPLANS + 1):
+        result, page = run_plan(plan, options, listener, stop)
+        stale = [
+            step.error["message"] for step in result.steps.values() if (step.error or {}).get("type") == "StaleRead"
+        ]
+        if not stale or again is None or stop.is_set() or turn == REPLANS:
+            break
+        listener(Event("planned_again", time.time(), "", {"because": stale[0]}))
+        plan = again()
+    return plan, result, page
 
 
 def run_plan(

@@ -46,7 +46,12 @@ def moved(saved: Plan, fresh: Plan) -> list[str]:
             out.append(f"config {name} changed")
     for kind in ("sources", "refs"):
         before, now = getattr(saved.snapshot, kind), getattr(fresh.snapshot, kind)
-        out += [f"{kind[:-1]} {name} changed" for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+        same = fresh.snapshot.sources if kind == "refs" else {}  # a branch that moved under equal files is no change
+        out += [
+            f"{kind[:-1]} {name} changed"
+            for name in sorted({*before, *now})
+            if before.get(name) != now.get(name) and name not in same
+        ]
     steps = {step.id: step for step in saved.steps}
     by_stage = {step.stage: step for step in saved.steps}
     for step in fresh.steps:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from mldlc.plan.versions import Source, Versions
 
 T = TypeVar("T")
 
@@ -15,10 +18,12 @@ class Context(Protocol):
 
     stage: str
     key: str
+    run: str
+    "Id of the run that executes the step; for effects, never part of a pure result."
     threads: int
     "CPU threads that this step may use; from its Resources, never from free slots."
     sources: tuple[Mapping[str, Any], ...]
-    "The observed sources of the plan: {uri, name, paths, identity, token}."
+    "The observed sources of the plan: {uri, name, paths, identity, token, commit}."
     lineage: Sequence[Mapping[str, Any]]
     "Steps upstream in order: {id, stage, kind, recipe, key, config, inputs, outputs}; filled for lineage specs only."
     log: logging.Logger
@@ -47,6 +52,24 @@ class Context(Protocol):
 
     def cancelled(self) -> bool:
         """Whether the run was asked to stop; a step that can checkpoint should, then raise `Cancelled`."""
+        ...
+
+    def source(self, uri: str, *, local: bool = False) -> Source:
+        """The files of a versioned source at its pinned commit, for `pl.scan_*`. local: as local files in any case."""
+        ...
+
+    def versions(self, repository: str, config: Mapping[str, str]) -> Versions:
+        """For effects: the repository of versioned data at `store://` or `lakefs://<name>`; config: how to reach it."""
+        ...
+
+    @property
+    def pins(self) -> Mapping[str, str]:
+        """For effects: every versioned address that the plan reads -> the commit it was pinned to."""
+        ...
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """For effects: the lineage keys of a commit (`mldlc.run`, `mldlc.plan`, `mldlc.inputs` and so on)."""
         ...
 
     def approval(self, digest: str) -> Mapping[str, Any] | None:

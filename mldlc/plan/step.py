@@ -31,13 +31,17 @@ class Input:
 
 @dataclass(frozen=True)
 class Source:
-    """An observed outside source. token None: not known before the step runs (too large to hash while planning)."""
+    """An observed outside source. token None: not known before the step runs (too large to hash while planning).
+
+    commit: what a versioned source (`store://`, `lakefs://`) was pinned to; its files are read there.
+    """
 
     uri: str
     name: str
     paths: tuple[str, ...] = ()
     identity: str = "content"
     token: str | None = None
+    commit: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ GIVEN = {
     ("source", "python"): ["source.target=own.nets:frame"],
     ("model", "custom"): ["model.target=own.nets:Net"],
     ("split", "column"): ["split.by=part"],
+    ("versions", "lakefs"): ["versions.repository=own"],
 }
 
 

@@ -72,6 +72,8 @@ def describe(event: Event) -> str:
             return f"applied in {duration(float(data.get('seconds', 0)))}"
         case "step_failed":
             return "FAILED: " + error_text(data.get("error") or data)
+        case "planned_again":
+            return f"planning again: {data['because']}"
         case "step_retry":
             return f"retry: {error_text(data.get('error') or data)}"
         case "step_skipped":

@@ -20,6 +20,7 @@ Dtype = Literal[
 Roles = dict[str, Role]
 BUNDLED = Path(__file__).resolve().parent.parent / "bundled"
 BUNDLED_VERSION = "1"
+VERSIONED = ("store://", "lakefs://")  # store://<ref>/<path>, lakefs://<repository>@<ref>/<path>
 
 
 class CsvColumn(Config):
@@ -108,6 +109,8 @@ def source_refs(cfg: Any) -> tuple[SourceRef, ...]:
             args = canonical(source.args).decode() if source.args else ""
             uri = f"python:{source.target}" + (f"?{args}" if args else "")
             return (SourceRef(uri, source.target, (), source.identity, source.version),)
+    if source.path.startswith(VERSIONED):
+        return (SourceRef(source.path, source.path, (), "version"),)
     path = Path(source.path)
     files = files_of(source.path) or [path]
     return (SourceRef(f"file:{path}", path.name, tuple(str(file) for file in files), source.identity, source.version),)
