@@ -59,7 +59,7 @@ def mark(store: Store, cutoff: float, keep_commits: int | None, gone: Iterable[s
             if _spare_new_refs(commits, kept, ref_commits(store, gone, cutoff).values()):
                 _mark_data(nodes, commits, kept)
         if not dry_run:
-            _prune_heads(store, cutoff)
+            _settle_refs(store, cutoff)
     except (VersionsError, ValueError, FileNotFoundError) as error:
         raise _damaged(store, error) from error
     return kept
@@ -176,9 +176,12 @@ def _mark_data(nodes: RootedNodes, commits: Commits, kept: Kept) -> None:
     kept.trees.add(EMPTY)
 
 
-def _prune_heads(store: Store, cutoff: float) -> None:
-    for folder in _children(store.root / "heads"):
+def _settle_refs(store: Store, cutoff: float) -> None:
+    """Remove old heads, and make durable that they, and drafts, are gone: none may come back without its data."""
+    folders = _children(store.root / "heads")
+    for folder in folders:
         prune(folder, cutoff, 1)
+    sync_folders([*folders, *filter(Path.is_dir, (store.root / "tags", store.root / "drafts"))])
 
 
 def _damaged(store: Store, error: Exception) -> DiagnosticError:

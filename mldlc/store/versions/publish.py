@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from mldlc.plan.versions import Commit, RefExists, StaleRead, Strategy, VersionsError
+from mldlc.plan.versions import Change, Commit, RefExists, StaleRead, Strategy, VersionsError
 
 RUN = "mldlc.run"  # the metadata key by which a merge is known as this run's
 ATTEMPTS = 1000
@@ -22,6 +22,7 @@ class Target(Protocol):
     def digest(self, ref: str, prefix: str = "") -> str: ...
     def tags(self) -> dict[str, str]: ...
     def tag(self, name: str, ref: str) -> None: ...
+    def diff(self, left: str, right: str, prefix: str = "", *, three_dot: bool = False) -> Iterator[Change]: ...
     def revert(
         self, branch: str, ref: str, *, message: str = "", metadata: Mapping[str, str] | None = None
     ) -> Commit: ...
@@ -63,8 +64,7 @@ def publish(
         seen = target.resolve(into)
         done = find_published(target, seen, base, source, known)
         if done is None:
-            if tag and tag in target.tags():
-                raise RefExists(f"tag {tag!r} is there already; a tag does not move")
+            _check_tag(target, tag, seen, source)
             check_reads(target, seen, reads)
             done = target.merge_seen(source, into, seen, message=text, metadata=marked, strategy=strategy)
             if done is not None:
@@ -103,6 +103,15 @@ def check_reads(target: Target, head: str, reads: Mapping[str, str]) -> None:
         found = target.digest(head, prefix)
         if found != seen:
             raise StaleRead(prefix, seen, found)
+
+
+def _check_tag(target: Target, tag: str, seen: str, source: str) -> None:
+    """RefExists for a tag that is there, unless it is at the head and nothing will be merged into it."""
+    found = target.tags().get(tag) if tag else None
+    if found is None:
+        return
+    if found != seen or next(iter(target.diff(seen, source, three_dot=True)), None) is not None:
+        raise RefExists(f"tag {tag!r} is there already, at commit {found}; a tag does not move")
 
 
 def _check_after(target: Target, done: Commit, seen: str, source: str, into: str, reads: Mapping[str, str]) -> None:
