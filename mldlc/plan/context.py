@@ -21,7 +21,7 @@ class Context(Protocol):
     run: str
     "Id of the run that executes the step; for effects, never part of a pure result."
     threads: int
-    "CPU threads for data work: `executor.threads`, else the machine's CPUs; never what happens to be free. Training\n    obeys its own `trainer.threads`."
+    "CPU threads for data work: `executor.threads`, else the machine's CPUs. (Training has its own `trainer.threads`.)"
     sources: tuple[Mapping[str, Any], ...]
     "The observed sources of the plan: {uri, name, paths, identity, token, commit}."
     lineage: Sequence[Mapping[str, Any]]
