@@ -3,38 +3,98 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import importlib
 import json
 import os
+import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from mldlc.cli.views.stream import discard, lasting_output
 from mldlc.plan.codec import encode
-from mldlc.plan.diagnostic import DiagnosticError
+from mldlc.plan.diagnostic import DiagnosticError, did_you_mean, fail
 
 CONFIG_ERROR = 2
+SURROUNDINGS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are diagnostics: one line with the nearest name, JSON with --json."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise DiagnosticError for what argparse complains about."""
+        hint = f"see {self.prog} --help"
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        unknown = re.match(r"unrecognized arguments: (-\S+)", message)
+        if choice is not None:
+            allowed = [name.strip("' ") for name in choice[2].split(",")]
+            message, hint = f"no '{choice[1]}' here", f"choose from {', '.join(allowed)}"
+            hint = did_you_mean(choice[1], allowed) or hint
+        elif unknown is not None:
+            flag = unknown[1].split("=")[0]
+            message = f"unknown flag '{flag}'"
+            hint = did_you_mean(flag, self._option_string_actions) or hint
+        raise fail("bad_arguments", f"command line: {message}", hint=hint)
 
 
 def call(verb: str, argv: list[str]) -> int:
     """Parse, run the verb's module, and report what it raises."""
     gc.disable()  # a plan is made and shown in well under a second: collecting on the way only costs (`run` enables it)
     module = importlib.import_module(f"mldlc.cli.{verb}")
-    parser = argparse.ArgumentParser(
-        prog=f"mldlc {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog=f"mldlc {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     module.arguments(parser)
-    args = parser.parse_intermixed_args(argv)
+    with lasting_output() if verb == "run" else nullcontext():
+        try:
+            check_folder()
+            return int(module.run(parser.parse_intermixed_args(argv)))
+        except DiagnosticError as error:
+            return report_errors(error, "--json" in argv, verb)
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:
+            discard(sys.stdout)
+            return 0
+        except OSError as error:
+            if error.errno not in SURROUNDINGS:
+                raise
+            return _report_surroundings(error, verb, "--json" in argv)
+
+
+def check_folder() -> None:
+    """DiagnosticError when the current folder was deleted."""
     try:
-        return int(module.run(args))
-    except DiagnosticError as error:
-        return report_errors(error, getattr(args, "json", False), verb)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        Path.cwd()
+    except FileNotFoundError:
+        raise fail("no_folder", "the current folder does not exist any more", hint="cd to one that does") from None
+
+
+def _report_surroundings(error: OSError, verb: str, as_json: bool) -> int:
+    """A disk that is full or a right that lacks is no bug: one line, exit code 1."""
+    place = f"{error.filename}: " if error.filename else ""
+    try:
+        report_errors(fail("system", f"{place}{error.strerror}"), as_json, verb)
+        sys.stdout.flush()
+    except OSError:
+        discard(sys.stdout)
+    return 1
 
 
 def config_arguments(parser: argparse.ArgumentParser, *, selection: bool = True) -> None:
@@ -76,6 +136,7 @@ def delegated(argv: list[str]) -> int:
     from mldlc.config.project import find_project
 
     try:
+        check_folder()
         return delegate(find_project(Path.cwd()), argv)
     except DiagnosticError as error:
         return report_errors(error, False, "")

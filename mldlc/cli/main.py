@@ -11,6 +11,8 @@ VERBS = {
     "explain": "who wrote a config value: every writer, file:line",
     "graph": "the plan as a graph: text or Mermaid",
     "diff": "compare two plans, two runs or two git revisions of the config",
+    "lineage": "which rows, code, config and environment an artifact came from",
+    "reproduce": "run a run again from its pins and compare digests",
     "show": "one run, live or ended",
     "ls": "runs, stages, groups, kinds or packages",
     "approve": "answer a waiting gate: yes",
@@ -24,6 +26,10 @@ DELEGATED = ("--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-comp
 def main(argv: list[str] | None = None) -> int:
     """Entry point of the `mldlc` command; gives the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        from mldlc.cli.views.stream import open_standard_streams
+
+        open_standard_streams()
     if not args or args[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
@@ -38,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return delegated(rest if verb in VERBS else args)
     if verb not in VERBS:
-        return _unknown(verb)
+        return _unknown(args)
     from mldlc.cli.frame import call
 
     return call(verb, rest)
@@ -59,11 +65,18 @@ Exit codes: 0 ok, 1 failed or rejected, 2 config error or stale plan, 3 waiting 
 4 changes (plan --detailed-exitcode), 130/143 stopped and resumable."""
 
 
-def _unknown(verb: str) -> int:
+def _unknown(args: list[str]) -> int:
+    import shlex
+
     from mldlc.plan.diagnostic import nearest
 
+    verb = args[0]
     if "=" in verb or verb.startswith(("+", "~", "-")):
-        hint = f"the verb comes first: mldlc plan {verb}"
+        meant = next((word for word in args if word in VERBS), "plan")
+        rest = list(args)
+        if meant in rest:
+            rest.remove(meant)
+        hint = f"the verb comes first: mldlc {shlex.join([meant, *rest])}"
     else:
         close = nearest(verb, VERBS)
         hint = f"did you mean '{close}'?" if close else "see mldlc --help"

@@ -27,6 +27,8 @@ def test_help_version_and_unknown_verbs(repo: Repository) -> None:
     assert done.returncode == 2 and "did you mean 'plan'?" in done.stderr
     done = repo.mldlc("noop.value=2")
     assert done.returncode == 2 and "the verb comes first: mldlc plan noop.value=2" in done.stderr
+    done = repo.mldlc("-m", "noop.value=1,2", "run")
+    assert done.returncode == 2 and "the verb comes first: mldlc run -m noop.value=1,2" in done.stderr
     assert "would run, and why" in repo.mldlc("plan", "--help").stdout
 
 
