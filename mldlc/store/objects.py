@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mldlc.plan.codec import canonical
 from mldlc.plan.record import Output
-from mldlc.store.durable import each, move_into, sync_folders, temporary_name, write_synced
+from mldlc.store.durable import StrPath, each, move_into, sync_folders, temporary_name, write_synced
 from mldlc.store.hashing import hash_bytes, hash_descriptor
 from mldlc.store.layout import Store
 
@@ -29,23 +29,29 @@ class Tree:
         return sum(size for _, size in self.files.values())
 
 
-def put_tree(store: Store, folder: Path, type: str = "Any") -> Output:
+def put_tree(store: Store, folder: Path, type: str = "Any", adopted: Mapping[str, str] | None = None) -> Output:
     """Take a folder under `store.work` into the store: its files are moved, not copied, and are durable on return.
 
+    adopted: more files of the artifact, path inside it -> digest of an object that is in the store already.
     Equal files give an equal digest, whatever their order, times and modes; empty folders do not count.
-    StepError: a symbolic link, a device, a name that is not UTF-8, a file still being written. OSError (disk full,
-    no permission) leaves whole objects without a record, and the rest in `folder`.
+    StepError: a symbolic link, a device, a name that is not UTF-8, a file still being written, a file both in `folder`
+    and adopted, an adopted object that is gone. OSError (disk full, no permission) leaves whole objects without a
+    record, and the rest in `folder`.
     """
     root = str(folder)
     names = sorted(_names(root, ""))
+    twice = sorted(set(names) & set(adopted or ()))
+    if twice:
+        raise _refuse(f"output {twice[0]!r} is both written and adopted", "give it one way only")
     taken = each(lambda name: _take(store, root, name), names)
-    files = [[name, digest, size] for name, (digest, size, _) in zip(names, taken, strict=True)]
-    tree = canonical({"files": files})
+    files = [(name, digest, size) for name, (digest, size, _) in zip(names, taken, strict=True)]
+    files = sorted([*files, *((name, digest, _adopt(store, digest)) for name, digest in (adopted or {}).items())])
+    tree = canonical({"files": [list(file) for file in files]})
     digest = hash_bytes(tree)
     made = _add_bytes(store, tree, digest) | any(new for _, _, new in taken)
     touched = {item[:2] for item in (digest, *(digest for digest, _, _ in taken))}
     sync_folders([store.objects / prefix for prefix in sorted(touched)] + ([store.objects] if made else []))
-    return Output(digest, type, sum(size for _, size, _ in taken), len(names))
+    return Output(digest, type, sum(size for *_, size in files), len(files))
 
 
 def put_bytes(store: Store, data: bytes) -> str:
@@ -122,6 +128,17 @@ def _take(store: Store, root: str, name: str) -> tuple[str, int, bool]:
     return digest, before.st_size, move_into(path, target)
 
 
+def _adopt(store: Store, digest: str) -> int:
+    """Make an object young that another artifact brought here; its size."""
+    try:
+        size = os.stat(store.object(digest)).st_size
+    except FileNotFoundError:
+        size = -1
+    if size < 0 or not _touch(store.object(digest), size):
+        raise _refuse(f"object {digest[:12]} is no longer in the store", "run the same command again")
+    return size
+
+
 def _own_copy(store: Store, path: str) -> None:
     import shutil
 
@@ -140,7 +157,7 @@ def _add_bytes(store: Store, data: bytes, digest: str) -> bool:
     return move_into(temporary, target)
 
 
-def _touch(target: Path, size: int) -> bool:
+def _touch(target: StrPath, size: int) -> bool:
     """Make a present object young, so that no garbage collection takes it before a record names it; False if absent.
 
     One of another size was cut by a crash of the machine, and one of another user cannot be touched: both are replaced.

@@ -172,15 +172,20 @@ class EmbeddedDraft:
             known = seen.known(source)
             if known is not None and (present := object_size(store, known)) is not None:
                 return Taken("", known, present)
-            before = os.stat(source)  # noqa: PTH116
+            before = None if take else os.stat(source)  # noqa: PTH116
             taken = work(store, source, f"{stage}/{temporary_name('file')}")
-            seen.remember(source, taken.digest, before)
+            if before is not None:  # a linked file's times were changed just now
+                seen.remember(source, taken.digest, before)
             return taken
 
         sources = [os.path.abspath(source) for source in files.values()]  # noqa: PTH100
         taken = take_many(one, sources, [file_size(source) for source in sources])
         seen.save()
-        return [self._keep(name, item, "") for name, item in zip(files, taken, strict=True)]
+        for name in files if any(self._files.iterdir()) else ():
+            self._forget_output(name)
+        with self._lock:
+            self._taken.update((name, (item, "")) for name, item in zip(files, taken, strict=True))
+        return [Entry(name, item.digest, item.size) for name, item in zip(files, taken, strict=True)]
 
     def link(self, name: str, digest: str, size: int, media: str = "") -> Entry:
         """Name an object that the store has already: nothing is read or moved. VersionsError when it has not."""
@@ -280,11 +285,15 @@ class EmbeddedDraft:
             raise VersionsError(f"the draft of run {self.run!r} is closed: it was published, abandoned or taken over")
 
     def _keep(self, name: str, taken: Taken, media: str) -> Entry:
-        with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            os.unlink(f"{self._folder}/files/{name}")  # noqa: PTH108  # written there before, and replaced by this
+        self._forget_output(name)
         with self._lock:
             self._taken[name] = (taken, media)
         return Entry(name, taken.digest, taken.size, media)
+
+    def _forget_output(self, name: str) -> None:
+        """Remove what was written at a path before something else was put there."""
+        with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            (self._files / name).unlink()
 
     def _take_outputs(self) -> None:
         """Hash the files that were written in the draft. They stay known if the commit fails half way."""

@@ -2,7 +2,7 @@
 
 An outside file is reflinked where the file system can, else read once: hashed and written in one pass.
 """
-# ruff: noqa: PTH105, PTH108, PTH116 (a call per file: strings cost a third of Path objects)
+# ruff: noqa: PTH104, PTH105, PTH108, PTH116 (a call per file: strings cost a third of Path objects)
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def file_size(path: str) -> int:
 
 def object_size(store: Store, digest: str) -> int | None:
     """Bytes of an object that is there, which becomes young for the garbage collection; None when it is not."""
-    path = f"{store.objects}/{digest[:2]}/{digest[2:]}"
+    path = _object(store, digest)
     try:
         size = os.stat(path).st_size
         os.utime(path)
@@ -107,7 +107,7 @@ def take_copy(store: Store, source: str, target: str) -> Taken:
         raise
     finally:
         os.close(descriptor)
-    if taken.path and taken.size > SMALL and _touch(store.object(taken.digest), taken.size):
+    if taken.path and taken.size > SMALL and _touch(_object(store, taken.digest), taken.size):
         _discard(target)
         return taken._replace(path="")
     return taken
@@ -120,8 +120,6 @@ def take_link(store: Store, source: str, target: str) -> Taken:
         before = os.fstat(descriptor)
         digest = hash_descriptor(descriptor, before.st_size)
         _check_still(source, before, os.fstat(descriptor))
-        if _touch(store.object(digest), before.st_size):
-            return Taken("", digest, before.st_size)
         try:
             os.link(source, target, follow_symlinks=True)
             os.fchmod(descriptor, 0o444)
@@ -134,8 +132,8 @@ def take_link(store: Store, source: str, target: str) -> Taken:
         synced = before.st_size > SMALL
         if synced:
             os.fsync(descriptor)
-        after = os.fstat(descriptor)
-        if before.st_size != after.st_size or not os.path.samestat(after, os.stat(target)):
+        after = os.stat(target)
+        if before.st_size != after.st_size or not os.path.samestat(before, after):
             raise _moved(source)
         return Taken(target, digest, before.st_size, synced)
     except BaseException:
@@ -175,18 +173,30 @@ def settle(store: Store, files: Sequence[Taken]) -> None:
     else:
         each(_sync_file, loose)
     made = False
-    folders = set()
     for path, digest, size, _ in files:
-        target = store.object(digest)
+        target = _object(store, digest)
         if _touch(target, size):
             if path:
                 _discard(path)
         elif not path:
             raise VersionsError(f"object {digest} is gone: put the file again, with its bytes")
         else:
-            made |= move_into(path, target)
-        folders.add(target.parent)
-    sync_folders([*folders, *([store.objects] if made else [])])
+            made |= _move(path, target)
+    folders = [f"{store.objects}/{prefix}" for prefix in sorted({file.digest[:2] for file in files})]
+    sync_folders([*folders, *([str(store.objects)] if made else [])])
+
+
+def _object(store: Store, digest: str) -> str:
+    return f"{store.objects}/{digest[:2]}/{digest[2:]}"
+
+
+def _move(path: str, target: str) -> bool:
+    """Rename into a fan-out folder, made if absent; whether it was made."""
+    try:
+        os.rename(path, target)
+    except FileNotFoundError:
+        return move_into(path, Path(target))
+    return False
 
 
 def _open(path: str, flags: int = 0) -> int:
@@ -239,7 +249,7 @@ def _copy_small(store: Store, descriptor: int, target: str, size: int) -> Taken:
     while len(data) <= size and (more := os.read(descriptor, size + 1 - len(data))):
         data += more
     digest = hash_bytes(data)
-    if _touch(store.object(digest), len(data)):
+    if _touch(_object(store, digest), len(data)):
         return Taken("", digest, len(data))
     copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     try:
