@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mldlc.artifacts.handle import Artifact
 from mldlc.engine import approvals, versioned
+from mldlc.engine.mapping import Mapper
 from mldlc.engine.objects import ObjectPort
 from mldlc.engine.step_file import StepFile
-from mldlc.plan.codec import digest
-from mldlc.plan.record import Record
 from mldlc.plan.versions import Source, Versions
 
 T = TypeVar("T")
@@ -42,7 +41,7 @@ class StepContext:
         self.sources: tuple[Mapping[str, Any], ...] = tuple(
             {
                 "uri": s.uri, "name": s.name, "paths": s.paths, "identity": s.identity, "token": s.token,
-                "commit": s.commit,
+                "commit": s.commit, "digests": tuple(file.contents[p] for p in s.paths if p in file.contents),
             }
             for s in file.sources
         )  # fmt: skip
@@ -54,6 +53,8 @@ class StepContext:
         self._cancelled = cancelled
         self._folder = folder
         self._outs: dict[str, Path] = {}
+        self._adopted: dict[str, dict[str, str]] = {}
+        self._mapper = Mapper(file, port, work)
         self._last = 0.0
 
     @property
@@ -114,39 +115,17 @@ class StepContext:
         return approvals.answer(self._file.setting.approvals, self.stage, digest)
 
     def map(self, items: Sequence[tuple[str, T]], fn: Callable[[str, T, Path], None]) -> dict[str, Path]:
-        """One cached record an item, kept also when the step itself fails later.
+        return self._mapper.run(items, fn, self.progress)
 
-        An item is identified by its name and its canonical JSON, or by its `digest` entry where it is a mapping with
-        one. The record also hangs on the step's kind, version, code, result config and packages and on the name of
-        `fn`, and on nothing else: what `fn` reads besides (another input) must be part of the item.
-        """
-        done: dict[str, Path] = {}
-        for number, (name, item) in enumerate(items):
-            key = self._item_key(name, item, fn)
-            record = self._port.find(key)
-            if record is None:
-                folder = self._work / "map" / str(number)
-                folder.mkdir(parents=True)
-                started = time.time()
-                fn(name, item, folder)
-                record = Record(
-                    key, self._file.recipe, self._file.kind, f"{self.stage}[{name}]",
-                    {"part": self._port.put(folder, "Any")},
-                    run=self._file.setting.run, plan=self._file.setting.plan, started=started,
-                    seconds=time.time() - started,
-                )  # fmt: skip
-                self._port.commit(record, None)
-            part = record.outputs["part"]
-            done[name] = Artifact("Any", part.digest, self._port.fetch(part.digest), self._work / "views").path()
-            done[name].mkdir(parents=True, exist_ok=True)  # an item may have written nothing
-            self.progress(number + 1, len(items), name)
-        return done
+    def adopt(self, port: str, name: str, path: Path) -> None:
+        target = self.out(port) / name
+        digest = self._mapper.paths.get(path) or self._port.holds(path)
+        if digest and self._folder is None:
+            self._adopted.setdefault(port, {})[name] = digest
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
-    def _item_key(self, name: str, item: Any, fn: Callable[..., None]) -> str:
-        identity = item["digest"] if isinstance(item, Mapping) and "digest" in item else item
-        f = self._file
-        what = [f.kind, f.version, f.code, f.identity, sorted(f.packages.items()), fn.__qualname__, name, identity]
-        try:
-            return digest(["map", 1, *what])
-        except (TypeError, ValueError):
-            raise TypeError(f"item {name!r} of ctx.map is neither JSON nor has a 'digest' entry") from None
+    def adopted(self, port: str) -> Mapping[str, str]:
+        """Files of an output that are in the store already: name -> digest."""
+        return self._adopted.get(port, {})

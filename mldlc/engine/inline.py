@@ -36,7 +36,8 @@ class GroupedObjects(LocalObjects):
         self._free: list[Path] = []
         self._count = 0
 
-    def put(self, folder: Path, type: str) -> Output:
+    def put(self, folder: Path, type: str, adopted: Mapping[str, str] | None = None) -> Output:
+        assert not adopted, "the context of an inline step copies"
         staged = Staged(self.store, folder, type)
         if staged.output.digest in self._staged:  # the same bytes twice in a group: the first ones stand for both
             for path in staged.paths().values():

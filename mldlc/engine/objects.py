@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from mldlc.plan.record import Output, Record
 from mldlc.store import leases, objects, records
+from mldlc.store.batch import Staged, write_group
 from mldlc.store.layout import Store
 
 
@@ -27,8 +29,12 @@ class ObjectPort(Protocol):
         """Files of an artifact: path inside it -> local path of the bytes. KeyError when it is not in the store."""
         ...
 
-    def put(self, folder: Path, type: str) -> Output:
-        """Take the content of `folder` into the store as one artifact."""
+    def put(self, folder: Path, type: str, adopted: Mapping[str, str] | None = None) -> Output:
+        """Take the content of `folder` into the store as one artifact. adopted: more of its files, by digest."""
+        ...
+
+    def holds(self, path: Path) -> str:
+        """The digest of the bytes at a path that `fetch` gave; "" for any other path."""
         ...
 
     def lease(self, key: str) -> Lease | None:
@@ -41,6 +47,14 @@ class ObjectPort(Protocol):
 
     def commit(self, record: Record, lease: Lease | None) -> None:
         """Make the record (and the objects before it) durable, drop the key's scratch, then release the lease."""
+        ...
+
+    def keep(self, made: Sequence[tuple[Path, Record]]) -> list[Record]:
+        """Take folders as the one output `part` of their records, all durable as one group; the whole records."""
+        ...
+
+    def touch(self, key: str) -> None:
+        """Note that a record was used now."""
         ...
 
     def scratch(self, key: str) -> Path:
@@ -64,8 +78,12 @@ class LocalObjects:
             raise KeyError(digest) from None
         return files
 
-    def put(self, folder: Path, type: str) -> Output:
-        return objects.put_tree(self.store, folder, type)
+    def put(self, folder: Path, type: str, adopted: Mapping[str, str] | None = None) -> Output:
+        return objects.put_tree(self.store, folder, type, adopted)
+
+    def holds(self, path: Path) -> str:
+        root, prefix, name = str(self.store.objects.absolute()), path.parent.name, path.name
+        return prefix + name if str(path) == f"{root}/{prefix}/{name}" and len(prefix + name) == 64 else ""
 
     def lease(self, key: str) -> Lease | None:
         return leases.try_acquire(self.store, key, self.owner)
@@ -79,6 +97,15 @@ class LocalObjects:
         drop_scratch(self.store, record.key)
         if lease is not None:
             lease.release()
+
+    def keep(self, made: Sequence[tuple[Path, Record]]) -> list[Record]:
+        staged = [Staged(self.store, folder, "Any") for folder, _ in made]
+        whole = [replace(record, outputs={"part": item.output}) for item, (_, record) in zip(staged, made, strict=True)]
+        write_group(self.store, staged, whole)
+        return whole
+
+    def touch(self, key: str) -> None:
+        records.touch_record(self.store, key)
 
     def scratch(self, key: str) -> Path:
         return Path(self.store.scratch) / key

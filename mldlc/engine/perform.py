@@ -84,7 +84,7 @@ def _run(file: StepFile, port: ObjectPort, around: Surroundings) -> tuple[dict[s
     now = tuple(step_file.stamp(path) for source in file.sources for path in source.paths)
     if file.stamps and now != file.stamps:
         raise StepError("a source changed while it was read", where=_names(file), hint="run the same command again")
-    outputs = {name: port.put(ctx.out(name), kind) for name, kind in file.outputs.items()}
+    outputs = {name: port.put(ctx.out(name), kind, ctx.adopted(name)) for name, kind in file.outputs.items()}
     return outputs, ctx.facts
 
 

@@ -14,7 +14,7 @@ from mldlc.plan.keys import action_key, lineage_digest
 from mldlc.plan.plan import Plan
 from mldlc.plan.source import SourceRef
 from mldlc.plan.step import Source, Step
-from mldlc.store.statcache import StatCache, source_token
+from mldlc.store.statcache import StatCache, source_identity
 
 
 class Resolver:
@@ -27,6 +27,7 @@ class Resolver:
         self.keys: dict[str, str] = {}
         self._tokens: dict[str, Future[str | None]] = {}
         self._stamps: dict[str, tuple[str, ...]] = {}
+        self._contents: dict[str, dict[str, str]] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._cache = StatCache(Path(setting.outputs) / "cache" / "stat.json")
 
@@ -48,7 +49,8 @@ class Resolver:
     def _hash(self, source: Source) -> str | None:
         self._stamps[source.uri] = tuple(stamp(path) for path in source.paths)
         ref = SourceRef(source.uri, source.name, source.paths, source.identity)  # type: ignore[arg-type]
-        token = source_token(ref, self._cache, None)
+        token, digests = source_identity(ref, self._cache, None)
+        self._contents[source.uri] = dict(zip(source.paths, digests, strict=False))
         self._cache.save()
         if source.token is not None and token != source.token:
             raise fail("stale_plan", f"source {source.name} changed after the plan was made", hint="plan again")
@@ -69,7 +71,10 @@ class Resolver:
         self.keys[step.id] = key
         file = order(self.plan, step, key, inputs, sources, self._lineage(step), self.setting)
         stamps = tuple(item for source in sources for item in self._stamps.get(source.uri, ()))
-        return replace(file, stamps=stamps) if stamps else file
+        if not stamps:
+            return file
+        contents = {path: digest for source in sources for path, digest in self._contents.get(source.uri, {}).items()}
+        return replace(file, stamps=stamps, contents=contents)
 
     def _lineage(self, step: Step) -> tuple[dict[str, Any], ...]:
         if not step.lineage:

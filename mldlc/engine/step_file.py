@@ -72,6 +72,8 @@ class StepFile:
     lineage: tuple[dict[str, Any], ...] = ()
     stamps: tuple[str, ...] = ()
     "What the source files looked like just before they were hashed."
+    contents: dict[str, str] = field(default_factory=dict)
+    "Source file -> digest of its bytes, where the identity of the source tells it."
     predicted: int = 0
     "Bytes that the outputs are expected to take, 0 when unknown."
     format: str = FORMAT

@@ -23,7 +23,7 @@ class Context(Protocol):
     threads: int
     "CPU threads for data work: `executor.threads`, else the machine's CPUs. (Training has its own `trainer.threads`.)"
     sources: tuple[Mapping[str, Any], ...]
-    "The observed sources of the plan: {uri, name, paths, identity, token, commit}."
+    "The observed sources of the plan: {uri, name, paths, identity, token, commit, digests}; a digest a file, or none."
     lineage: Sequence[Mapping[str, Any]]
     "Steps upstream in order: {id, stage, kind, recipe, key, config, inputs, outputs}; filled for lineage specs only."
     log: logging.Logger
@@ -77,7 +77,15 @@ class Context(Protocol):
         ...
 
     def map(self, items: Sequence[tuple[str, T]], fn: Callable[[str, T, Path], None]) -> Mapping[str, Path]:
-        """Run `fn(name, item, out_dir)` for each item, one cached record a partition. Gives name -> directory."""
+        """Run `fn(name, item, out_dir)` for each item, one cached record an item. Gives name -> directory.
+
+        An item is known by its `digest` entry where it is a mapping with one, else by its name and its canonical JSON:
+        whatever `fn` reads besides the step's config (another input, the name too) must be part of that.
+        """
+        ...
+
+    def adopt(self, port: str, name: str, path: Path) -> None:
+        """Make a file of an input artifact or of `map` the file `name` of an output, without reading or copying it."""
         ...
 
 

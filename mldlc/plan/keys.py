@@ -57,6 +57,26 @@ def action_key(step: Step, inputs: Mapping[str, list[tuple[str, str]]], tokens: 
     )
 
 
+def item_key(
+    *,
+    kind: str,
+    version: int,
+    code: str,
+    identity: str,
+    packages: Mapping[str, str],
+    fn: str,
+    name: str,
+    item: object,
+) -> str:
+    """The cache key of one item of a step's `ctx.map`. fn: `__qualname__` of what works on it.
+
+    The item is known by its `digest` entry where it is a mapping with one, else by its name and its canonical JSON
+    (TypeError or ValueError where it has none).
+    """
+    known = item["digest"] if isinstance(item, Mapping) and "digest" in item else [name, item]
+    return digest(["map", 2, kind, version, code, identity, sorted(packages.items()), fn, known])
+
+
 def lineage_digest(steps: Mapping[str, Step], step: Step) -> str:
     """Digest of everything upstream by recipe (a recipe is a Merkle hash); "" unless the step declares `lineage`."""
     return step.recipe if step.lineage else ""

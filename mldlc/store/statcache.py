@@ -83,7 +83,12 @@ class StatCache:
 
 
 def source_token(ref: SourceRef, cache: StatCache, limit: int | None = None) -> str | None:
-    """The identity of a source now, as it enters the key.
+    """The first of `source_identity`."""
+    return source_identity(ref, cache, limit)[0]
+
+
+def source_identity(ref: SourceRef, cache: StatCache, limit: int | None = None) -> tuple[str | None, tuple[str, ...]]:
+    """The identity of a source now, as it enters the key, and one digest a file (none for `version` and `always`).
 
     content: over base names and digests in order; None when more than `limit` bytes would have to be read.
     stat: over base names, sizes and mtimes. version: the version itself. always, or a version that nobody knows:
@@ -91,24 +96,25 @@ def source_token(ref: SourceRef, cache: StatCache, limit: int | None = None) -> 
     """
     match ref.identity:
         case "version":
-            return ref.version or ALWAYS
+            return ref.version or ALWAYS, ()
         case "always":
-            return ALWAYS
+            return ALWAYS, ()
     if not ref.paths:
         raise fail("missing_file", f"source {ref.name!r} names no file", found=ref.uri)
     stats = [_stat(ref, path) for path in ref.paths]
     names = [Path(path).name for path in ref.paths]
     if ref.identity == "stat":
         facts = [[name, s.st_size, s.st_mtime_ns] for name, s in zip(names, stats, strict=True)]
-        return hash_bytes(canonical(["stat", facts]))
+        return hash_bytes(canonical(["stat", facts])), tuple(hash_bytes(canonical(["stat", fact])) for fact in facts)
     unread = sum(s.st_size for path, s in zip(ref.paths, stats, strict=True) if cache.known(path) is None)
     if limit is not None and unread > limit:
-        return None
+        return None, ()
     try:
         digests = [cache.file_digest(path) for path in ref.paths]
     except OSError as error:
         raise _unreadable(ref, str(error.filename), error) from error
-    return hash_bytes(canonical(["content", [list(pair) for pair in zip(names, digests, strict=True)]]))
+    token = hash_bytes(canonical(["content", [list(pair) for pair in zip(names, digests, strict=True)]]))
+    return token, tuple(digests)
 
 
 def _stat(ref: SourceRef, path: str) -> os.stat_result:
