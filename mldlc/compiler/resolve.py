@@ -8,7 +8,7 @@ from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
 from mldlc.plan.dag import downstream, reachable
-from mldlc.plan.diagnostic import did_you_mean, fail
+from mldlc.plan.diagnostic import Diagnostic, did_you_mean, fail
 from mldlc.plan.keys import node_key
 from mldlc.plan.reason import Reason
 from mldlc.store.layout import Store, existing_store
@@ -26,6 +26,27 @@ def run(draft: Draft) -> None:
         node.key = _key(draft, node)
         _look_up(draft, store, node, forced)
     _demand(draft)
+    _one_target(draft)
+
+
+def _one_target(draft: Draft) -> None:
+    """Points of a sweep whose effects stand at the same place overwrite each other, in every run again: a warning."""
+    places: dict[tuple[str, str], list[Node]] = {}
+    for node in draft.nodes.values():
+        if node.typed.purity == "effect" and node.typed.observe:
+            places.setdefault((node.stage, node.identity_digest), []).append(node)
+    for (stage, _), nodes in places.items():
+        if len(nodes) > 1:
+            group = next(iter(nodes[0].groups.values()), stage)
+            draft.diagnostics.append(
+                Diagnostic(
+                    "same_target",
+                    f"stage '{stage}' of {len(nodes)} points has one target, so the last point wins in every run",
+                    severity="warning",
+                    key=f"lifecycle.stages.{stage}",
+                    hint=f"give each point its own (in '{group}'), or drop the stage from the sweep",
+                )
+            )
 
 
 def _selected(draft: Draft) -> tuple[set[str], set[str]]:

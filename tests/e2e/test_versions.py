@@ -186,6 +186,13 @@ def test_a_bad_row_names_the_file_not_the_object(repo: Repository) -> None:
     assert done.returncode == 1 and "a.csv" in done.stderr + done.stdout and "age" in done.stderr + done.stdout
 
 
+def test_points_that_publish_to_one_place_are_told(repo: Repository) -> None:
+    plan = repo.plan("source.separator=',',';'", multirun=True)
+    assert [d.code for d in plan.diagnostics] == ["same_target"] and plan.diagnostics[0].severity == "warning"
+    own = repo.plan("versions.prefix=a,b", multirun=True)
+    assert not own.diagnostics
+
+
 def test_planning_a_versioned_source_stays_light(repo: Repository) -> None:
     code = (
         "import sys\nfrom mldlc.cli.main import main\nmain(['plan'])\n"
