@@ -51,19 +51,24 @@ class Parser(argparse.ArgumentParser):
 
 
 def call(verb: str, argv: list[str]) -> int:
-    """Parse, run the verb's module, and report what it raises."""
+    """Parse, run the verb's module, and report what it raises. A verb of verbs (`data`) is a package that chooses."""
     gc.disable()  # a plan is made and shown in well under a second: collecting on the way only costs (`run` enables it)
     module = importlib.import_module(f"mldlc.cli.{verb}")
-    parser = Parser(
-        prog=f"mldlc {verb}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.arguments(parser)
     with lasting_output() if verb == "run" else nullcontext():
         try:
             check_folder()
+            if hasattr(module, "choose"):
+                if not argv or argv[0] in ("-h", "--help", "help"):
+                    print(module.help_text())
+                    return 0
+                verb, module, argv = module.choose(argv)
+            parser = Parser(
+                prog=f"mldlc {verb}",
+                description=module.__doc__,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+                allow_abbrev=False,
+            )
+            module.arguments(parser)
             return int(module.run(parser.parse_intermixed_args(argv)))
         except DiagnosticError as error:
             return report_errors(error, "--json" in argv, verb)
@@ -149,7 +154,7 @@ def report_errors(error: DiagnosticError, as_json: bool, verb: str) -> int:
     if as_json:
         for item in error.diagnostics:
             emit({"type": "diagnostic", **encode(item)})
-        name = "plan-summary" if verb == "plan" else verb
+        name = {"plan": "plan-summary", "data verify": "verify", "data gc": "gc"}.get(verb, verb.replace(" ", "."))
         emit({"format": f"mldlc.{name}/1", "status": "error", "diagnostics": [encode(d) for d in error.diagnostics]})
     return CONFIG_ERROR
 
@@ -160,12 +165,17 @@ def emit(event: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def outputs_of(args: argparse.Namespace) -> Path:
-    """Outputs root for verbs that only read: --outputs, MLDLC_OUTPUTS, else the project's `outputs`."""
+def root_of(start: Path) -> Path:
+    """The root of the project of a folder."""
     from mldlc.config.project import find_project
 
+    return find_project(start).root
+
+
+def outputs_of(args: argparse.Namespace) -> Path:
+    """Outputs root for verbs that only read: --outputs, MLDLC_OUTPUTS, else the project's `outputs`."""
     chosen = getattr(args, "outputs", None) or os.environ.get("MLDLC_OUTPUTS")
-    return Path(chosen).absolute() if chosen else find_project(Path.cwd()).root / "outputs"
+    return Path(chosen).absolute() if chosen else root_of(Path.cwd()) / "outputs"
 
 
 def outputs_argument(parser: argparse.ArgumentParser) -> None:

@@ -13,19 +13,26 @@ from typing import Any
 
 from mldlc.cli.frame import compile_from, config_arguments, emit
 from mldlc.cli.views.progress import listener
-from mldlc.cli.views.style import duration
+from mldlc.cli.views.style import duration, number_text
 from mldlc.plan.plan import Plan
 
 EXIT = {"ok": 0, "failed": 1, "rejected": 1, "waiting": 3}
+UNFINISHED = ("failed", "rejected", "waiting", "stopped")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `mldlc run`."""
     config_arguments(parser)
     parser.add_argument(
-        "-j", "--jobs", type=int, default=None, help="steps at a time (default: executor.jobs, else CPUs)"
+        "-j", "--jobs", type=_positive, default=None, help="steps at a time (default: executor.jobs, else CPUs)"
     )
     parser.add_argument("-k", "--keep-going", action="store_true", help="run independent branches after a failure")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of at least 1")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,18 +50,19 @@ def run(args: argparse.Namespace) -> int:
     )
     for item in plan.diagnostics:
         print(f"{item.severity}: {item}", file=sys.stderr)
-    with _stopping() as (stop, signals), listener(plan, args.json) as show:
+    with stopping() as (stop, signals), listener(plan, args.json) as show:
         again = None if _saved(args) else lambda: compile_from(args)
         plan, result, report = run_settled(plan, again, options, show, stop)
     text = sys.stderr if args.json else sys.stdout
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count) or "nothing to do"
     print(f"Run {result.run}: {result.status}. {counts}. {duration(result.seconds)}.", file=text)
     table = point_rows(plan, result) if len(plan.points) > 1 else [("", result.metrics)]
-    for name, metrics in table:
+    ends = point_ends(plan, result)
+    for number, (name, metrics) in enumerate(table):
         if name:
-            print(f"  {name}", file=text)
+            print(f"  {name}  {ends[number]}".rstrip(), file=text)
         for part, values in metrics.items():
-            shown = "  ".join(f"{key} {value:.4f}" for key, value in _numbers(values))
+            shown = "  ".join(f"{key} {number_text(value)}" for key, value in _numbers(values))
             print(f"  {part:<6}{shown}", file=text)
     if report is not None:
         print(f"Report: {report if len(plan.points) == 1 else report.parent / 'report-*.html'}", file=text)
@@ -117,6 +125,18 @@ def point_rows(plan: Plan, result: Any) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def point_ends(plan: Plan, result: Any) -> list[str]:
+    """For each point of a sweep what kept it from its end: "failed: train (train#1d5c58419d)"; "" for nothing."""
+    status = {id: step.status for id, step in result.steps.items()}
+    out = []
+    for point in plan.points:
+        steps = [step for step in plan.steps if point.id in step.points and step.action != "skip"]
+        ends = [f"{status[step.id]}: {step.stage} ({step.id})" for step in steps if status.get(step.id) in UNFINISHED]
+        skipped = [step.stage for step in steps if status.get(step.id) == "skipped"]
+        out.append(", ".join(ends) or (f"not reached: {', '.join(skipped)}" if skipped else ""))
+    return out
+
+
 def _numbers(values: Any) -> list[tuple[str, float]]:
     return (
         [(name, value) for name, value in values.items() if isinstance(value, int | float)]
@@ -126,7 +146,7 @@ def _numbers(values: Any) -> list[tuple[str, float]]:
 
 
 @contextmanager
-def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
+def stopping() -> Iterator[tuple[threading.Event, list[int]]]:
     """Ctrl-C and SIGTERM ask the run to stop; a second one goes through at once."""
     stop, received = threading.Event(), []  # type: ignore[var-annotated]
 

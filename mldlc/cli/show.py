@@ -7,12 +7,21 @@ import datetime
 from typing import Any
 
 from mldlc.cli.frame import emit, outputs_argument, outputs_of
-from mldlc.cli.views.style import coloured, duration, paint, size
+from mldlc.cli.views.style import coloured, duration, number_text, paint, size
 from mldlc.engine.history import RunInfo, follow, read_run
 from mldlc.plan.codec import encode
 
 COLOURS = {"ok": "green", "failed": "red", "rejected": "red", "waiting": "magenta", "running": "blue"}
-MARKS = {"ran": "+", "reused": "=", "in_place": "=", "applied": "!", "failed": "x", "skipped": "-", "waiting": "!"}
+MARKS = {
+    "ran": "+",
+    "reused": "=",
+    "in_place": "=",
+    "applied": "!",
+    "failed": "x",
+    "skipped": "-",
+    "waiting": "!",
+    "rejected": "x",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,10 +88,12 @@ def lines(info: RunInfo, colour: bool) -> list[str]:
         error = step.get("error")
         if error:
             out.append(paint(f"      {error.get('message', error)}", "red", colour))
+        if status == "waiting":
+            out.append(f"      mldlc approve {step.get('stage', id)} | mldlc reject {step.get('stage', id)}")
     for part, values in info.metrics.items():
         numbers = {k: v for k, v in values.items() if isinstance(v, int | float)} if isinstance(values, dict) else {}
         if numbers:
-            out.append(f"  {part:<6}" + "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+            out.append(f"  {part:<6}" + "  ".join(f"{name} {number_text(v)}" for name, v in numbers.items()))
     page = info.folder / "report.html"
     out.append(f"folder {info.folder}")
     return [*out, f"report {page}"] if page.exists() else out

@@ -250,7 +250,7 @@ class Scheduler:
                 gate = {"evidence": outcome.evidence, "digest": outcome.digest}
                 result = StepResult("rejected", error=outcome.error, summary=gate, **spent)
                 self._close(step, result, "gate_rejected", why=(outcome.error or {}).get("message", ""), **gate)
-                self._halt()
+                self._halt(f"the run ends: {step.stage} is rejected")
             case "stopped":
                 self._close(step, StepResult("stopped", **spent), "step_skipped", because="stopped")
             case "failed":
@@ -286,7 +286,7 @@ class Scheduler:
     def _fail(self, step: Step, result: StepResult) -> None:
         self._close(step, result, "step_failed", error=result.error, log=str(self.journal.log(step.id)))
         if self.options.on_error == "fail":
-            self._halt()
+            self._halt(f"the run ends: {step.stage} failed")
 
     def _finish(self, step: Step, result: StepResult, event: str, **data: Any) -> None:
         self.results[step.id] = result
@@ -306,11 +306,11 @@ class Scheduler:
         self.results[id] = StepResult("skipped")
         self.emit("step_skipped", id, stage=self.steps[id].stage, because=because)
 
-    def _halt(self) -> None:
+    def _halt(self, because: str = "the run ends") -> None:
         """Start nothing more; what runs may end."""
         self.halted = True
         for id in self.dag.drain():
-            self._skip(id, "the run ends")
+            self._skip(id, because)
 
     def commit(self) -> None:
         """Write the group of inline records, when it is due or a worker is about to need it."""

@@ -66,4 +66,4 @@ def test_wrong_flags_are_one_line_and_json(repo: Repository) -> None:
     assert done.stderr == "error: command line: unknown flag '--untl'; did you mean '--until'?\n"
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "error"
     assert repo.mldlc("ls", "group").stderr == "error: command line: no 'group' here; did you mean 'groups'?\n"
-    assert "--jobs: invalid int value: 'x'; see mldlc run --help" in repo.mldlc("run", "-j", "x").stderr
+    assert "--jobs: 'x' is no number of at least 1; see mldlc run --help" in repo.mldlc("run", "-j", "x").stderr

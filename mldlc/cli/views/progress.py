@@ -85,7 +85,8 @@ def describe(event: Event) -> str:
                 f"waits for run {holder.get('run', '?')} (pid {holder.get('pid', '?')}), which executes the same step"
             )
         case "gate_waiting":
-            return f"waits for a decision: mldlc approve {event.step} | mldlc reject {event.step}"
+            gate = data.get("stage") or event.step
+            return f"waits for a decision: mldlc approve {gate} | mldlc reject {gate}"
         case "gate_rejected":
             return f"rejected: {data.get('why', '')}"
     return ""

@@ -41,6 +41,11 @@ def duration(seconds: float) -> str:
     )
 
 
+def number_text(value: float) -> str:
+    """A metric for a person: counts whole, the rest with four decimals."""
+    return str(int(value)) if float(value).is_integer() and abs(value) >= 2 else f"{value:.4f}"
+
+
 def size(count: float) -> str:
     """Short human size in bytes: 812 B, 4.1 MB."""
     for unit in ("B", "KB", "MB", "GB"):
