@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mldlc.compiler.cost import HISTORY, read_history
 from mldlc.engine.execute import Options, execute
@@ -18,6 +19,11 @@ from mldlc.engine.result import Event, Result
 from mldlc.plan.plan import Plan
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
+
+if TYPE_CHECKING:
+    from mldlc.loop.pins import Pinning
+
+SMALL = 200  # executed steps: the events of a larger run are told when asked for, by `mldlc lineage --openlineage`
 
 REPLANS = 3
 
@@ -53,10 +59,33 @@ def run_plan(
     gc.enable()
     outputs = Path(plan.outputs)
     open_store(outputs)
-    result = execute(plan, outputs, options, listener, stop)
+    pinned: list[Pinning] = []
+
+    def heard(event: Event) -> None:
+        if event.type == "run_started" and plan.changes():
+            from mldlc.loop.pins import Pinning
+
+            pinned.append(Pinning(plan, outputs / "runs" / event.data["run"]))
+        listener(event)
+
+    result = execute(plan, outputs, options, heard, stop)
+    for pinning in pinned:
+        if problem := pinning.finish():
+            listener(Event("log", time.time(), "", {"level": "warning", "text": problem}))
+    _tell_lineage(result, outputs)
     _write(outputs / "plans" / f"{plan.name}.json", (outputs / "runs" / result.run / "plan.json").read_text())
     _remember_costs(plan, result, outputs)
     return result, _report(plan, result, outputs)
+
+
+def _tell_lineage(result: Result, outputs: Path) -> None:
+    """OpenLineage events of a run that executed something, and not so much that telling it takes time."""
+    executed = sum(step.status in ("ran", "applied", "failed", "waiting", "rejected") for step in result.steps.values())
+    if 0 < executed <= SMALL:
+        from mldlc.loop.openlineage import write_events
+
+        with contextlib.suppress(OSError):
+            write_events(outputs, result.run)
 
 
 def _remember_costs(plan: Plan, result: Result, outputs: Path) -> None:

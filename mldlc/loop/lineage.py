@@ -52,7 +52,8 @@ class Action:
     """One execution. inputs: port -> {label: digest}; outputs: port -> digest.
 
     sources: {uri, name, token, commit, paths} of what it read from outside. config, modules, git and python come from
-    the plan of the run that executed it: empty, and `known` False, when that run's folder is gone.
+    the plan of the run that executed it: empty, and `known` False, when that run's folder is gone. overrides: what the
+    command line of that run said.
     """
 
     key: str
@@ -68,6 +69,7 @@ class Action:
     packages: dict[str, str]
     code: str
     config: tuple[Value, ...] = ()
+    overrides: tuple[str, ...] = ()
     modules: dict[str, str] = field(default_factory=dict)
     git: dict[str, str] = field(default_factory=dict)
     python: str = ""
@@ -171,7 +173,8 @@ class Index:
         return Action(**{
             **vars(action),
             "packages": {name: plan.snapshot.packages.get(name, part) for name, part in record.packages.items()},
-            "config": tuple(_values(plan, step)), "modules": dict(plan.blobs.get(step.code) or {}),
+            "config": tuple(values(plan, step)), "overrides": plan.config.overrides,
+            "modules": dict(plan.blobs.get(step.code) or {}),
             "git": plan.snapshot.git, "python": plan.snapshot.python,
         })  # fmt: skip
 
@@ -240,12 +243,13 @@ def _step(plan: Plan, record: Record) -> Step | None:
     return next((step for step in same if step.stage == record.stage), same[0] if same else None)
 
 
-def _values(plan: Plan, step: Step) -> Iterator[Value]:
+def values(plan: Plan, step: Step) -> Iterator[Value]:
     """The hashed config values of a step under their config paths, with who set them as far as the plan tells."""
     swept = plan.points[step.points[0]].overrides if step.points and step.points[0] < len(plan.points) else ()
     lines = {line.lstrip("+").partition("=")[0]: line for line in (*plan.config.overrides, *swept) if "=" in line}
     places = {reason.path: reason.where for reason in step.reasons if reason.where}
-    for formal_path, value in sorted(flatten(plan.blobs.get(step.identity) or {}).items()):
+    identity = plan.blobs.get(step.identity)
+    for formal_path, value in sorted(flatten(identity).items()) if identity else ():
         formal, dot, rest = formal_path.partition(".")
         path = step.groups.get(formal, formal) + dot + rest
         line = next((lines[prefix] for prefix in _prefixes(path) if prefix in lines), "")

@@ -15,6 +15,7 @@ def lines(found: Lineage, colour: bool, everything: bool = False) -> list[str]:
     """The tree; an artifact that was shown already is not opened again."""
     out: list[str] = []
     seen: set[str] = set()
+    told: set[str] = set()
     todo = [(digest, 0, "") for digest in reversed(found.roots)]
     while todo:
         digest, depth, label = todo.pop()
@@ -34,6 +35,10 @@ def lines(found: Lineage, colour: bool, everything: bool = False) -> list[str]:
             todo += reversed(nested)
             continue
         for action in below:
+            if action.key in told:
+                out.append(f"{pad}  made by {action.kind}{paint('  (above)', 'dim', colour)}")
+                continue
+            told.add(action.key)
             out += [f"{pad}  {line}" for line in details(action, colour, everything)]
             inputs = [(d, port, label) for port, labels in action.inputs.items() for label, d in labels.items()]
             todo += [(d, depth + 1, f"{port} <- ") for d, port, _ in reversed(inputs)]
@@ -58,17 +63,7 @@ def details(action: Action, colour: bool, everything: bool) -> list[str]:
     out = [head + (f" on {action.host}" if action.host else "")]
     if not action.known:
         out.append(paint("that run's folder is gone: config and code are known by digest only", "yellow", colour))
-    told = [value for value in action.config if value.set_by]
-    shown = list(action.config) if everything else told[:MOST_VALUES]
-    for number, value in enumerate(shown):
-        by = f"  ({value.set_by if ':' in value.set_by and '=' not in value.set_by else 'command line'})"
-        head = "config" if number == 0 else ""
-        out.append(f"{head:<8}{value.path} = {_short(value.value)}{by if value.set_by else ''}")
-    rest = len(action.config) - len(shown)
-    if rest:
-        out.append(
-            f"{'config' if not shown else '':<8}{rest} {'more ' if shown else ''}value{'s' if rest > 1 else ''} (--all)"
-        )
+    out += _config(action, everything)
     git = f", git {action.git['rev'][:12]}" if action.git.get("rev") else ""
     modules = f"{len(action.modules)} modules" if action.modules else "modules not known"
     out.append(f"{'code':<8}{action.code[:12]}  {modules}{git}")
@@ -81,6 +76,21 @@ def details(action: Action, colour: bool, everything: bool) -> list[str]:
     for source in action.sources:
         out.append(f"{'rows':<8}{_source(source)}")
     return out
+
+
+def _config(action: Action, everything: bool) -> list[str]:
+    """The command line of the run, then the values that it or a changed file set; all when asked, or when few."""
+    told = [value for value in action.config if value.set_by]
+    few = everything or len(action.config) <= MOST_VALUES
+    shown = list(action.config) if few else told[:MOST_VALUES]
+    rows = [" ".join(action.overrides)] if action.overrides else []
+    for value in shown:
+        place = "command line" if "=" in value.set_by else value.set_by
+        rows.append(f"{value.path} = {_short(value.value)}{f'  ({place})' if place else ''}")
+    rest = len(action.config) - len(shown)
+    if rest:
+        rows.append(f"{rest} {'more ' if shown else ''}value{'s' if rest > 1 else ''} (--all)")
+    return [f"{'config' if number == 0 else '':<8}{row}" for number, row in enumerate(rows)]
 
 
 def commit_lines(commit: dict[str, Any], put: tuple[str, ...], colour: bool) -> list[str]:
