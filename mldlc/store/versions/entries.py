@@ -6,6 +6,7 @@ A path may be a file and a folder of others at once (`a` and `a/b`), as in an ob
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Sequence
 
 from mldlc.plan.versions import Entry, InvalidPath
@@ -36,23 +37,26 @@ def check_path(path: str) -> bytes:
     segment = found.group()[1:].decode()
     if segment:
         raise InvalidPath(f"path {path!r} has a segment {segment!r}; write it without")
-    where = "begins" if path.startswith("/") else "ends" if path.endswith("/") else "has two in a row:"
-    raise InvalidPath(
-        f"path {path!r} {where} with a '/'" if where != "has two in a row:" else f"path {path!r} has '//'"
+    what = (
+        "begins with a '/'" if path.startswith("/") else "ends with a '/'" if path.endswith("/") else "has '//' in it"
     )
+    raise InvalidPath(f"path {path!r} {what}")
 
 
 def check_paths(paths: Sequence[str]) -> list[bytes]:
-    """`check_path` of many at once: 0.1 us each."""
-    joined = "\0".join(paths)
+    """`check_path` of many at once: 0.2 us each."""
+    if not paths:
+        return []
     try:
-        blob = joined.encode()
+        blob = "\0".join(paths).encode()
     except UnicodeEncodeError:
         return [check_path(path) for path in paths]  # names the bad one
-    data = blob.split(b"\0") if paths else []
-    if len(data) != len(paths) or (data and max(map(len, data)) > MAX_PATH) or _SEGMENT.search(b"\0" + blob + b"\0"):
-        return [check_path(path) for path in paths]
-    return data
+    data = blob.split(b"\0")
+    if len(data) == len(paths) and max(map(len, data)) <= MAX_PATH:
+        edges = b"/%b/" % blob.replace(b"\0", b"/")  # two plain searches cost a third of the regular expression
+        if (b"//" not in edges and b"/." not in edges) or not _SEGMENT.search(b"\0%b\0" % blob):
+            return data
+    return [check_path(path) for path in paths]
 
 
 def check_removal(name: str) -> tuple[bytes, bytes]:
@@ -73,12 +77,29 @@ def prefix_span(prefix: str, after: str = "") -> tuple[bytes, bytes]:
     return low, high
 
 
-def check_values(entries: Sequence[Entry]) -> None:
-    """ValueError for a digest that is no BLAKE3 in hex, a size that no file has, a media type that does not fit."""
-    for path, digest, size, media in entries:
-        if not _DIGEST.fullmatch(digest):
-            raise ValueError(f"{path}: digest {digest!r} is not 64 lower-case hex digits")
-        if not 0 <= size < MAX_SIZE:
-            raise ValueError(f"{path}: size {size} is not a number of bytes")
-        if "\0" in media or len(media.encode()) > MAX_MEDIA:
-            raise ValueError(f"{path}: media type {media[:60]!r} has a NUL or more than {MAX_MEDIA} bytes")
+def check_values(entries: Sequence[Entry]) -> tuple[bytes, bytes, list[str]]:
+    """Digests (32 bytes each), sizes (8 bytes each, little endian) and media types of entries, many at once.
+
+    ValueError for a digest that is no BLAKE3 in hex, a size that no file has, a media type that does not fit.
+    """
+    texts = [entry.digest for entry in entries]
+    sizes = [entry.size for entry in entries]
+    media = [entry.media for entry in entries]
+    try:
+        joined = "".join(texts)
+        digests = bytes.fromhex(joined)
+        packed = struct.pack(f"<{len(sizes)}Q", *sizes)
+        fine = set(map(len, texts)) <= {64} and digests.hex() == joined and max(sizes, default=0) < MAX_SIZE
+    except (ValueError, struct.error):
+        fine = False
+    if not fine:
+        for path, digest, size, _ in entries:
+            if not _DIGEST.fullmatch(digest):
+                raise ValueError(f"{path}: digest {digest!r} is not 64 lower-case hex digits")
+            if not isinstance(size, int) or not 0 <= size < MAX_SIZE:
+                raise ValueError(f"{path}: size {size!r} is not a number of bytes")
+    for value in set(media):
+        if "\0" in value or len(value.encode()) > MAX_MEDIA:
+            path = entries[media.index(value)].path
+            raise ValueError(f"{path}: media type {value[:60]!r} has a NUL or more than {MAX_MEDIA} bytes")
+    return digests, packed, media

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from mldlc.plan.versions import Change, Conflict, Strategy
 from mldlc.store.versions.difference import diff_trees
 from mldlc.store.versions.trees import NodeStore, apply_changes
@@ -26,11 +28,20 @@ def merge_trees(nodes: NodeStore, base: str, source: str, dest: str, strategy: S
         other = theirs.get(change.path)
         if other is None:
             ours.append(change)
-        elif other.right != change.right:
+        elif other.right == change.right:
+            del theirs[change.path]
+        else:
             conflicts.append(change.path)
             if strategy == "source-wins":
                 ours.append(change)
+                del theirs[change.path]
     if conflicts and strategy == "none":
         raise Conflict(conflicts)
-    put = [change.right for change in ours if change.right is not None]
-    return apply_changes(nodes, dest, put, [change.path for change in ours if change.right is None])
+    if len(ours) <= len(theirs):
+        return _apply(nodes, dest, ours)
+    return _apply(nodes, source, theirs.values())  # the same entries, so the same tree
+
+
+def _apply(nodes: NodeStore, tree: str, changes: Collection[Change]) -> str:
+    put = [change.right for change in changes if change.right is not None]
+    return apply_changes(nodes, tree, put, [change.path for change in changes if change.right is None])

@@ -10,7 +10,8 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import itemgetter, lt
 from typing import NamedTuple
 from zlib import crc32
 
@@ -19,7 +20,7 @@ from mldlc.store.versions.entries import check_paths, check_values
 
 MAGIC = b"mldlc.range/1\n"
 HEAD = struct.Struct("<IIIB")  # entries, bytes of the paths, bytes of the media types, bytes of one media code
-WIDTHS = {0: "", 1: "B", 2: "H"}
+WIDTHS = {0: "", 1: "B", 2: "H", 4: "I"}  # no code where all entries have one media type
 
 
 class Cut(NamedTuple):
@@ -83,8 +84,8 @@ class Range:
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
         """Entries start..stop as values."""
         part = self.slice(start, len(self) if stop is None else stop)
-        if not part:
-            return iter(())
+        if len(part) < 2:
+            return iter([part.entry(0)] if part else [])
         paths = part.blob.decode().split("\0")
         digests = part.digests.hex("\0", 32).split("\0")
         return map(Entry, paths, digests, struct.unpack(f"<{len(part)}Q", part.sizes), part.media)
@@ -99,59 +100,67 @@ class Range:
         )
 
 
+Part = tuple[Range, int, int]  # entries start..stop of a range
 EMPTY_RANGE = Range(b"", b"", [], [])
 
 
 def from_entries(entries: Iterable[Entry]) -> Range:
     """Entries in any order as one run; of several with the same path the last. InvalidPath, ValueError."""
-    items = list({entry.path: entry for entry in entries}.values())
-    items.sort()
-    if not items:
+    items = list(entries)
+    names = [entry.path for entry in items]
+    if not all(map(lt, names, islice(names, 1, None))):
+        items = sorted(dict(zip(names, items, strict=True)).values(), key=itemgetter(0))
+        names = [entry.path for entry in items]
+    paths = check_paths(names)
+    digests, sizes, media = check_values(items)
+    return Range(digests, sizes, media, paths)
+
+
+def join(parts: Sequence[Part], blob: bytes | None = None) -> Range:
+    """Slices (range, start, stop) one after another; blob: their paths, where they are known."""
+    if not parts:
         return EMPTY_RANGE
-    paths = check_paths([entry.path for entry in items])
-    check_values(items)
-    digests = bytes.fromhex("".join([entry.digest for entry in items]))
-    sizes = struct.pack(f"<{len(items)}Q", *[entry.size for entry in items])
-    return Range(digests, sizes, [entry.media for entry in items], paths)
-
-
-def join(parts: Sequence[tuple[Range, int, int]]) -> Range:
-    """Slices (range, start, stop) one after another."""
     if len(parts) == 1:
         return parts[0][0].slice(*parts[0][1:])
+    digests = b"".join([part.digests[32 * start : 32 * stop] for part, start, stop in parts])
+    sizes = b"".join([part.sizes[8 * start : 8 * stop] for part, start, stop in parts])
     paths: list[bytes] = []
     media: list[str] = []
     for part, start, stop in parts:
         paths += part.paths[start:stop]
         media += part.media[start:stop]
-    digests = b"".join([part.digests[32 * start : 32 * stop] for part, start, stop in parts])
-    sizes = b"".join([part.sizes[8 * start : 8 * stop] for part, start, stop in parts])
-    return Range(digests, sizes, media, paths)
+    return Range(digests, sizes, media, paths, blob)
 
 
 def overlay(old: Range, new: Range) -> Range:
     """The entries of both; where both have a path, the new one's."""
-    parts: list[tuple[Range, int, int]] = []
-    at = taken = 0
-    while taken < len(new):
-        here = bisect_left(old.paths, new.paths[taken], at)
+    parts: list[Part] = []
+    before, after = old.paths, new.paths
+    at = taken = begun = replaced = 0  # new entries begun..taken follow one another in the result
+    while taken < len(after):
+        path = after[taken]
+        here = at if at < len(before) and before[at] == path else bisect_left(before, path, at)
         if here > at:
+            if taken > begun:
+                parts.append((new, begun, taken))
             parts.append((old, at, here))
-        if here == len(old):
-            at, stop = here, len(new)
+            begun, at = taken, here
+        if at < len(before) and before[at] == path:
+            at += 1
+            taken += 1
+            replaced += 1
         else:
-            stop = max(taken + 1, bisect_left(new.paths, old.paths[here], taken))
-            at = here + (old.paths[here] == new.paths[stop - 1])
-        parts.append((new, taken, stop))
-        taken = stop
-    if at < len(old):
-        parts.append((old, at, len(old)))
-    return join(parts) if parts else EMPTY_RANGE
+            taken = bisect_left(after, before[at], taken) if at < len(before) else len(after)
+    if taken > begun:
+        parts.append((new, begun, taken))
+    if at < len(before):
+        parts.append((old, at, len(before)))
+    return join(parts, old.blob if replaced == len(after) else None)
 
 
 def without(old: Range, gone: Iterable[tuple[bytes, bytes]]) -> Range:
     """The entries outside all spans (from path, up to path), which are sorted and do not overlap."""
-    parts: list[tuple[Range, int, int]] = []
+    parts: list[Part] = []
     at = 0
     for low, high in gone:
         start = bisect_left(old.paths, low, at)
@@ -163,13 +172,13 @@ def without(old: Range, gone: Iterable[tuple[bytes, bytes]]) -> Range:
         at = stop
     if at < len(old):
         parts.append((old, at, len(old)))
-    return join(parts) if parts else EMPTY_RANGE
+    return join(parts)
 
 
 def encode(part: Range) -> bytes:
     """The bytes of a range."""
     values = sorted(set(part.media))
-    width = 0 if len(values) == 1 else 1 if len(values) <= 256 else 2
+    width = 0 if len(values) == 1 else 1 if len(values) <= 1 << 8 else 2 if len(values) <= 1 << 16 else 4
     codes = b""
     if width:
         number = {value: index for index, value in enumerate(values)}
@@ -183,7 +192,7 @@ def decode(data: bytes) -> Range:
     """The range of these bytes. ValueError when they are none."""
     start = len(MAGIC) + HEAD.size
     if data[: len(MAGIC)] != MAGIC or len(data) < start:
-        raise ValueError(f"not a range of this format: it begins with {data[: len(MAGIC)]!r}")
+        raise ValueError(f"not a range that this release reads: it begins with {data[: len(MAGIC)]!r}, not {MAGIC!r}")
     count, paths, names, width = HEAD.unpack_from(data, len(MAGIC))
     ends = [start]
     for length in (paths, 32 * count, 8 * count, names, width * count):

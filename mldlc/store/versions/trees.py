@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mldlc.plan.codec import canonical
 from mldlc.plan.versions import Entry
@@ -14,6 +16,9 @@ from mldlc.store.versions.entries import check_removal, prefix_span
 from mldlc.store.versions.nodes import DiskNodes as DiskNodes
 from mldlc.store.versions.nodes import NodeStore as NodeStore
 from mldlc.store.versions.ranges import EMPTY_RANGE, Cut, Range, decode, encode, from_entries, join, overlay, without
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FORMAT = "mldlc.tree/1"
 BATCH = 64  # ranges written at once: some 20 MB
@@ -64,8 +69,12 @@ def open_tree(nodes: NodeStore, tree_id: str) -> Tree:
 
 
 def read_range(nodes: NodeStore, info: RangeInfo) -> Range:
-    """Read a range. FileNotFoundError, ValueError."""
-    return decode(nodes.read("ranges", info.id))
+    """Read a range. FileNotFoundError; ValueError when it is damaged or of another format."""
+    data = nodes.read("ranges", info.id)
+    try:
+        return decode(data)
+    except ValueError as error:
+        raise ValueError(f"range {info.id}: {error}") from error
 
 
 def empty_tree(nodes: NodeStore, cut: Cut = Cut()) -> str:  # noqa: B008 (immutable)
@@ -105,16 +114,22 @@ def apply_changes(nodes: NodeStore, tree_id: str, put: Iterable[Entry] = (), rem
         if stop == taken and not spans and not writer.pending:
             writer.keep(info)
             continue
-        ours = new.slice(taken, stop)
+        writer.add(*_edited(nodes, tree.cut, info, new.slice(taken, stop), spans))
         taken = stop
-        whole = len(spans) == 1 and spans[0][0] <= info.first and info.last < spans[0][1]
-        old = EMPTY_RANGE if whole else read_range(nodes, info)
-        marks = [ours.paths[end] for end in tree.cut.ends(ours.paths)]
-        if old and tree.cut.ends([info.last]):
-            marks.append(info.last)
-        kept = without(old, spans) if spans else old
-        writer.add(overlay(kept, ours) if ours else kept, sorted(set(marks)))
     return writer.finish()
+
+
+def _edited(
+    nodes: NodeStore, cut: Cut, info: RangeInfo, new: Range, gone: Sequence[tuple[bytes, bytes]]
+) -> tuple[Range, list[bytes]]:
+    """A range without what is gone, with the new entries, and the paths that end a range in it."""
+    whole = any(low <= info.first and info.last < high for low, high in gone)
+    old = EMPTY_RANGE if whole else read_range(nodes, info)
+    ends = {new.paths[index] for index in cut.ends(new.paths)}
+    if old and cut.ends([info.last]):
+        ends.add(info.last)
+    kept = without(old, gone) if gone else old
+    return overlay(kept, new) if new else kept, sorted(ends)
 
 
 def iter_entries(nodes: NodeStore, tree_id: str, prefix: str = "", after: str = "") -> Iterator[Entry]:
@@ -148,10 +163,20 @@ def find_entry(nodes: NodeStore, tree_id: str, path: str) -> Entry | None:
     return part.entry(at) if at < len(part) and part.paths[at] == name else None
 
 
-def read_columns(nodes: NodeStore, tree_id: str, prefix: str = "") -> Range:
-    """All entries under a prefix as one run of columns: a tenth of the time and memory of `iter_entries`."""
-    parts = list(iter_ranges(nodes, open_tree(nodes, tree_id), *prefix_span(prefix)))
-    return join([(part, 0, len(part)) for part in parts]) if parts else EMPTY_RANGE
+def read_columns(nodes: NodeStore, tree_id: str, prefix: str = "") -> pl.DataFrame:
+    """All entries under a prefix as a table (path, digest, size, media), by path: for more than 100,000 entries."""
+    import polars as pl
+
+    ranges = list(iter_ranges(nodes, open_tree(nodes, tree_id), *prefix_span(prefix)))
+    part = join([(part, 0, len(part)) for part in ranges])
+    columns = {
+        "path": part.blob.decode().split("\0") if part else [],
+        "digest": part.digests.hex("\0", 32).split("\0") if part else [],
+        "size": struct.unpack(f"<{len(part)}Q", part.sizes),
+        "media": part.media,
+    }
+    types = {"path": pl.String, "digest": pl.String, "size": pl.Int64, "media": pl.String}
+    return pl.DataFrame(columns, schema=types)
 
 
 def _spans(names: Iterable[str]) -> list[tuple[bytes, bytes]]:
