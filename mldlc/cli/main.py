@@ -17,7 +17,7 @@ VERBS = {
     "ls": "runs, stages, groups, kinds or packages",
     "approve": "answer a waiting gate: yes",
     "reject": "answer a waiting gate: no",
-    "data": "the store: verify, gc",
+    "data": "versioned data: put, get, ls, log, diff, tag, branch, merge, revert; verify, gc",
     "doctor": "check this installation and project",
 }
 DELEGATED = ("--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion")
