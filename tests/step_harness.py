@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,13 +92,19 @@ class HarnessContext:
     def summary(self, facts: Mapping[str, Any]) -> None:
         self.facts.update(facts)
 
+    def intact(self, path: Path) -> bool:
+        return True
+
+    def adopt(self, port: str, name: str, path: Path) -> None:
+        shutil.copyfile(path, self.out(port) / name)
+
     def cancelled(self) -> bool:
         return self.stop
 
     def map(self, items: Sequence[tuple[str, Any]], fn: Callable[[str, Any, Path], None]) -> dict[str, Path]:
         done = {}
-        for name, item in items:
-            done[name] = self.root / "map" / name
+        for number, (name, item) in enumerate(items):
+            done[name] = self.root / "map" / fn.__name__ / str(number)
             done[name].mkdir(parents=True, exist_ok=True)
             fn(name, item, done[name])
         return done

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from mldlc.artifacts.table import Column, sink_partition, write_manifest
+from mldlc.artifacts.table import Column, sink_partition, write_json, write_manifest
 from mldlc.artifacts.target import construct
-from mldlc.data import csv_scan
+from mldlc.data import csv_scan, partitions
 from mldlc.data.config.source import VERSIONED, source_refs
 from mldlc.plan.context import Context, StepError, TransientError
 from mldlc.plan.diagnostic import did_you_mean
@@ -20,38 +22,96 @@ from mldlc.plan.versions import Source
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Write port `table`; summary: rows, columns, partitions."""
     source, out = cfg.source, ctx.out("table")
+    if source.kind == "python":
+        _sink(_call(source), out / _file(0))
+        _finish(ctx, source, {}, [("frame", out / _file(0))])
+        return
     versioned = _versioned(ctx, source)
     paths = [Path(path) for path in versioned.paths] if versioned else _paths(ctx, cfg)
     before = [] if versioned else [_stamp(path) for path in paths]
-    roles: dict[str, str] = {}
-    parts: list[dict[str, Any]] = []
-    if source.kind == "python":
-        frames: Iterator[tuple[str, pl.LazyFrame | Path]] = iter([("frame", _call(source))])
+    names = _names([Path(name) for name in versioned.logical] if versioned else paths)
+    digests = versioned.digests if versioned else [d for known in ctx.sources for d in known.get("digests", ())]
+    reader = Reader(ctx, source, dict(zip(names, _frames(versioned, paths), strict=True)))
+    if len(paths) > 1 and len(digests) == len(paths):
+        columns, parts = _mapped(ctx, reader, dict(zip(names, digests, strict=True)))
     else:
-        names = _names([Path(name) for name in versioned.logical] if versioned else paths)
-        frames = zip(names, _frames(versioned, paths), strict=True)
-    declared: dict[str, Any] = csv_scan.columns_of(paths[0], source) if source.kind == "csv" else {}
-    for number, (name, item) in enumerate(frames):
-        file = f"part-{number:05d}.arrow"
-        target = out / file
-        if source.kind == "python":
-            _sink(item, target)
-        elif isinstance(item, pl.LazyFrame):
-            _parquet(name, item, getattr(source, "columns", None), target)
-        elif source.kind == "csv":
-            csv_scan.read(item, source, declared, target, ctx.temp)
-        else:
-            _parquet(name, pl.scan_parquet(item, glob=False), getattr(source, "columns", None), target)
-        parts.append({"name": name, "file": file, "rows": pl.scan_ipc(target).select(pl.len()).collect().item()})
-        ctx.progress(number + 1, max(len(paths), 1), name)
-    schema = _one_schema(out, parts)
-    roles = {name: column.role for name, column in declared.items()} | dict(source.roles)
-    _check_roles(schema, roles)
+        columns, parts = reader.columns(names[0]), []
+        for number, name in enumerate(names):
+            reader.read(name, columns, out / _file(number))
+            parts.append((name, out / _file(number)))
+            ctx.progress(number + 1, len(names), name)
+    _finish(ctx, source, columns, parts)
     for path, stamp in zip(paths, before, strict=False):
         if _stamp(path) != stamp:
             raise TransientError(f"{path} changed while it was read")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the files of a source. files: partition name -> local file, or a frame that is not here."""
+
+    ctx: Context
+    source: Any
+    files: Mapping[str, Path | pl.LazyFrame]
+
+    def columns(self, name: str) -> dict[str, Any]:
+        """Declared columns, or those that a file shows; {} where the files carry their types."""
+        file = self.files[name]
+        return csv_scan.columns_of(file, self.source) if self.source.kind == "csv" and isinstance(file, Path) else {}
+
+    def read(self, name: str, columns: dict[str, Any], target: Path) -> None:
+        """Write one partition. TransientError when the file is not the one that was hashed."""
+        file = self.files[name]
+        if isinstance(file, pl.LazyFrame):
+            _parquet(name, file, getattr(self.source, "columns", None), target)
+        elif self.source.kind == "csv":
+            csv_scan.read(file, self.source, columns, target, self.ctx.temp)
+        else:
+            _parquet(name, pl.scan_parquet(file, glob=False), getattr(self.source, "columns", None), target)
+        if isinstance(file, Path) and not self.ctx.intact(file):
+            raise TransientError(f"{file} changed while it was read")
+
+
+def _mapped(ctx: Context, reader: Reader, digests: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
+    """Columns, and (name, file) of the partitions: a file whose bytes were read before is not read again."""
+    columns: dict[str, Any] = {}
+    types: dict[str, str] | None = None
+
+    def types_item(name: str, item: Mapping[str, str], folder: Path) -> None:
+        found = {column: kind.dtype for column, kind in reader.columns(name).items()}
+        write_json(folder / partitions.TYPES_FILE, {"names": list(found), "types": found})
+
+    def part_item(name: str, item: Mapping[str, str], folder: Path) -> None:
+        reader.read(name, columns, folder / partitions.PART_FILE)
+
+    first = next(iter(digests))
+    if partitions.infers_types(vars(reader.source)):
+        (folder,) = ctx.map([(first, partitions.types_of(digests[first]))], types_item).values()
+        told = json.loads((folder / partitions.TYPES_FILE).read_bytes())
+        types = told["types"]
+        columns = {name: csv_scan.Inferred(told["types"][name]) for name in told["names"]}
+    else:
+        columns = reader.columns(first)
+    done = ctx.map([(name, partitions.part_of(file, types)) for name, file in digests.items()], part_item)
+    return columns, [(name, folder / partitions.PART_FILE) for name, folder in done.items()]
+
+
+def _file(number: int) -> str:
+    return f"part-{number:05d}.arrow"
+
+
+def _finish(ctx: Context, source: Any, declared: Mapping[str, Any], read: list[tuple[str, Path]]) -> None:
+    """Check that the partitions are one table, and write its manifest."""
+    schema = _one_schema(read)
+    roles = {name: column.role for name, column in declared.items()} | dict(source.roles)
+    _check_roles(schema, roles)
+    parts = []
+    for number, (name, path) in enumerate(read):
+        parts.append({"name": name, "file": _file(number), "rows": pl.scan_ipc(path).select(pl.len()).collect().item()})
+        if path.parent != ctx.out("table"):
+            ctx.adopt("table", _file(number), path)
     columns = [Column(name, str(dtype), roles.get(name, "feature")) for name, dtype in schema.items()]
-    write_manifest(out, columns, parts)
+    write_manifest(ctx.out("table"), columns, parts)
     ctx.summary({"rows": sum(p["rows"] for p in parts), "columns": len(columns), "partitions": len(parts)})
 
 
@@ -122,17 +182,18 @@ def _sink(frame: pl.LazyFrame, target: Path) -> None:
     sink_partition(frame.with_columns(casts) if casts else frame, target)
 
 
-def _one_schema(out: Path, parts: list[dict[str, Any]]) -> pl.Schema:
-    first = pl.read_ipc_schema(out / parts[0]["file"])
-    for part in parts[1:]:
-        schema = pl.read_ipc_schema(out / part["file"])
-        if schema != first:
+def _one_schema(read: list[tuple[str, Path]]) -> pl.Schema:
+    first_name, first_path = read[0]
+    first = pl.read_ipc_schema(first_path)
+    for part, path in read[1:]:
+        schema = pl.read_ipc_schema(path)
+        if schema != first or list(schema) != list(first):
             name = next((n for n in [*first, *schema] if first.get(n) != schema.get(n)), "")
             if not name:
-                raise StepError(f"{part['name']} has its columns in another order than {parts[0]['name']}")
+                raise StepError(f"{part} has its columns in another order than {first_name}")
             raise StepError(
-                f"column '{name}' is {schema.get(name, 'absent')} in {part['name']} and {first.get(name, 'absent')} in "
-                f"{parts[0]['name']}", where=part["name"], hint="the files of one source need one schema",
+                f"column '{name}' is {schema.get(name, 'absent')} in {part} and {first.get(name, 'absent')} in "
+                f"{first_name}", where=part, hint="the files of one source need one schema",
             )  # fmt: skip
     return pl.Schema(first)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from mldlc.engine import approvals, versioned
 from mldlc.engine.mapping import Mapper
 from mldlc.engine.objects import ObjectPort
-from mldlc.engine.step_file import StepFile
+from mldlc.engine.step_file import StepFile, stamp
 from mldlc.plan.versions import Source, Versions
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class StepContext:
         self._file, self._port, self._work, self._say = file, port, work, say
         self._cancelled = cancelled
         self._folder = folder
+        self._stamps = dict(zip((p for s in file.sources for p in s.paths), file.stamps, strict=False))
         self._outs: dict[str, Path] = {}
         self._adopted: dict[str, dict[str, str]] = {}
         self._mapper = Mapper(file, port, work)
@@ -92,6 +93,10 @@ class StepContext:
 
     def summary(self, facts: Mapping[str, Any]) -> None:
         self.facts.update(facts)
+
+    def intact(self, path: Path) -> bool:
+        known = self._stamps.get(str(path))
+        return known is None or stamp(str(path)) == known
 
     def cancelled(self) -> bool:
         return self._cancelled()

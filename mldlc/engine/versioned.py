@@ -45,7 +45,7 @@ def read_source(uri: str, commit: str, outputs: Path, folder: Path | None, progr
                     shutil.copyfileobj(stream, out, CHUNK)
             paths.append(str(target))
             progress(number + 1, len(found.logical), name)
-        return Source(tuple(paths), found.logical)
+        return Source(tuple(paths), found.logical, digests=found.digests)
 
 
 @contextmanager

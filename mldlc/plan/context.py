@@ -50,6 +50,10 @@ class Context(Protocol):
         """Add small flat facts (metrics, row counts) to the record, for views; not part of any artifact."""
         ...
 
+    def intact(self, path: Path) -> bool:
+        """Whether a source file still looks as it did when its digest was told; of any other file, True."""
+        ...
+
     def cancelled(self) -> bool:
         """Whether the run was asked to stop; a step that can checkpoint should, then raise `Cancelled`."""
         ...

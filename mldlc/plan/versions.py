@@ -49,12 +49,14 @@ class Commit:
 class Source:
     """What `pl.scan_*` takes: explicit files at a pinned commit, their logical paths beside them, and the options.
 
-    The options may hold keys: they are in no repr, and belong in no plan, record or log.
+    The options may hold keys: they are in no repr, and belong in no plan, record or log. digests: of the bytes of each
+    file, where the store knows them all.
     """
 
     paths: tuple[str, ...]
     logical: tuple[str, ...]
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    digests: tuple[str, ...] = ()
 
 
 class VersionsError(Exception):

@@ -155,14 +155,14 @@ class EmbeddedVersions:
         root = str(self.store.objects.absolute())
         with self.reading(commit):
             found = [
-                (f"{root}/{entry.digest[:2]}/{entry.digest[2:]}", entry.path)
+                (f"{root}/{entry.digest[:2]}/{entry.digest[2:]}", entry.path, entry.digest)
                 for entry in iter_entries(self.nodes, commit.tree, literal_prefix(glob))
                 if matches(entry.path)
             ]
         if not found:
             raise self._no_path(ref, commit, glob)
-        paths, logical = zip(*found, strict=True)
-        return Source(paths, logical)
+        paths, logical, digests = zip(*found, strict=True)
+        return Source(paths, logical, digests=digests)
 
     def open(self, ref: str, path: str) -> BinaryIO:
         """As the port."""
