@@ -31,13 +31,9 @@ def open_draft(versions: LakeFSVersions, base: str, run: str) -> LakeFSDraft:
         repository.put("branches", branch, body={"type": "reset"})
         return LakeFSDraft(versions, run, *_state(repository, branch, run))
     commit = versions.resolve(base)
-    try:
-        repository.post("branches", body={"name": branch, "source": commit, "hidden": True})
-    except ApiError as error:
-        if error.status != 409:  # 409: made by a first try whose answer was lost
-            raise
-        return LakeFSDraft(versions, run, *_state(repository, branch, run))
-    return LakeFSDraft(versions, run, commit, commit)
+    if repository.create_branch(branch, commit, hidden=True):
+        return LakeFSDraft(versions, run, commit, commit)
+    return LakeFSDraft(versions, run, *_state(repository, branch, run))  # made by somebody else in this moment
 
 
 def _state(repository: Repository, branch: str, run: str) -> tuple[str, str]:

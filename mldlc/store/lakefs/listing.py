@@ -11,12 +11,13 @@ from typing import Any
 from mldlc.plan.versions import Change, ChangeKind, Entry, RefNotFound
 from mldlc.store.durable import each
 from mldlc.store.lakefs.client import ApiError, Query
-from mldlc.store.lakefs.repository import Repository
+from mldlc.store.lakefs.repository import PAGE, Repository
 from mldlc.store.versions.digests import EntriesHasher
 
 DIGEST_KEY = "mldlc-blake3"  # user metadata of every object that we write
 PLAIN = "application/octet-stream"  # what an entry without a media type has on the server
-FEW = 32  # paths up to which a stat each is cheaper than listing around them
+FEW = 2  # paths up to which a stat each is cheaper than listing around them
+SPARSE = 32  # rows of a list for each path that is wanted, above which a stat each is cheaper
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,13 +63,14 @@ def _find_by_listing(repository: Repository, ref: str, paths: list[str], found: 
     wanted = set(paths)
     query: Query = {"prefix": os.path.commonprefix([paths[0], paths[-1]]) or None}  # noqa: RUF071 (of characters)
     last = ""
-    for rows in repository.pages("refs", ref, "objects", "ls", query=query, after=paths[0][:-1]):
+    amount = min(PAGE, SPARSE * len(paths))
+    for rows in repository.pages("refs", ref, "objects", "ls", query=query, after=paths[0][:-1], amount=amount):
         hits = [to_entry(row) for row in rows if row["path"] in wanted]
         found.update((entry.path, entry) for entry in hits)
         last = rows[-1]["path"] if rows else ""
         if last >= paths[-1]:
             return []
-        if len(hits) < len(rows) // FEW:
+        if len(hits) < len(rows) // SPARSE:
             return [path for path in paths if path > last]
     return []
 

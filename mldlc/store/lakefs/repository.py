@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mldlc.plan.versions import Commit, RefNotFound, VersionsError
 from mldlc.store.lakefs.client import ApiError, Client, Query
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 TOKEN = "mldlc.commit"  # metadata key of our commits, another value for each: a lost answer can be found again
 SERVER_KEYS = ".lakefs."  # metadata that the server adds to merges
@@ -23,6 +27,9 @@ class Repository:
 
     client: Client
     name: str
+    _commits: dict[str, Commit] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # by full id; they never change
 
     @property
     def root(self) -> str:
@@ -46,6 +53,22 @@ class Repository:
     ) -> Any:
         """POST with a JSON answer."""
         return self.client.call("POST", self.path(*segments), query, body, recover=recover)
+
+    def create_branch(self, name: str, commit: str, *, hidden: bool = False) -> bool:
+        """A branch at a commit id; False when there is one of that name at another commit."""
+        body = json.dumps({"name": name, "source": commit, "hidden": hidden}).encode()
+        headers = {"Content-Type": "application/json"}
+        url = self.client.url(self.path("branches"))
+
+        def there() -> bool | None:
+            return True if self.has("branches", name) and self.get("branches", name)["commit_id"] == commit else None
+
+        try:  # the answer is a commit id as text, not JSON
+            return self.client.request("POST", url, headers=headers, body=body, read=_done, recover=there)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        return False
 
     def put(self, *segments: str, body: Any, query: Query | None = None) -> Any:
         """PUT with a JSON answer."""
@@ -90,8 +113,11 @@ class Repository:
 
     def commit(self, ref: str) -> Commit:
         """The commit of a branch, tag, commit id or `ref~n`. RefNotFound with the nearest name."""
+        if ref in self._commits:
+            return self._commits[ref]
         try:
-            return to_commit(self.get("commits", ref))
+            found = to_commit(self.get("commits", ref))
+            return self._commits.setdefault(found.id, found)
         except ApiError as error:
             if error.status not in (400, 404):
                 raise
@@ -145,6 +171,12 @@ class Repository:
             raise
         hint = did_you_mean(ref, names) or "there are " + ", ".join(names[:5])
         return f"{self.name} has no branch, tag or commit {ref!r}; {hint}; the server says: {reason.detail}"
+
+
+def _done(response: BaseHTTPResponse) -> bool:
+    response.read()
+    response.release_conn()
+    return True
 
 
 def with_token(metadata: Mapping[str, str], token: str) -> dict[str, str]:

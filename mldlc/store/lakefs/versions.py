@@ -97,18 +97,8 @@ class LakeFSVersions:
 
     def branch(self, name: str, ref: str) -> None:
         """As the port."""
-        check_branch(name)
-        commit = self.resolve(ref)
-
-        def made() -> bool | None:
-            return True if self.branches().get(name) == commit else None
-
-        try:
-            self.repository.post("branches", body={"name": name, "source": commit}, recover=made)
-        except ApiError as error:
-            if error.status != 409:
-                raise
-            raise RefExists(f"branch {name!r} is there already") from None
+        if not self.repository.create_branch(check_branch(name), self.resolve(ref)):
+            raise RefExists(f"branch {name!r} is there already")
 
     def delete_branch(self, name: str) -> None:
         """As the port. Denied for the repository's default branch."""
