@@ -159,9 +159,9 @@ class Client:
             slow = f"; it asks to wait {failure.wait:.0f} s" if failure.wait > LONGEST_RETRY_AFTER else ""
             return Unavailable(text + (f" (HTTP {failure.status})" if failure.status else "") + slow)
         if ours and failure.status == 401:
-            return Denied(f"{text}; the credentials came from {self.credentials.origin or 'the caller'}")
+            return Denied(f"{text} (HTTP 401); the credentials came from {self.credentials.origin or 'the caller'}")
         if ours and failure.status == 403:
-            return Denied(text)
+            return Denied(f"{text} (HTTP 403)")
         if ours and failure.status == 410:
             return DataExpired(text)
         return ApiError(failure.status, failure.detail, what)
