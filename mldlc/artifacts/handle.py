@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -44,6 +45,15 @@ class Artifact:
             raise KeyError(
                 f"artifact {self.type} {self.digest[:12]} has no file {name!r}: {sorted(self.files)}"
             ) from None
+
+    def file_digest(self, name: str) -> str:
+        """A digest of the bytes of one file: the name of the object, read only where it is none."""
+        path = self.file(name)
+        known = path_digest(path)
+        if known:
+            return known
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
 
     def json(self, name: str) -> Any:
         """A JSON file of the artifact."""

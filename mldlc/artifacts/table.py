@@ -55,6 +55,10 @@ class Table:
         """Columns with a role, in table order."""
         return [column for column in self.columns if column.role == role]
 
+    def digest(self, partition: Partition) -> str:
+        """Digest of a partition's bytes: equal rows give equal ones."""
+        return self.artifact.file_digest(partition.file)
+
     def scan(self, partition: Partition | None = None) -> pl.LazyFrame:
         """Lazy frame over one partition or all of them in order; nothing is read yet."""
         parts = [partition] if partition else list(self.partitions)

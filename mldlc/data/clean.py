@@ -3,45 +3,73 @@
 from __future__ import annotations
 
 import datetime
-import shutil
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from mldlc.artifacts.table import Column, Table, sink_partition, write_manifest
+from mldlc.artifacts.table import Column, Partition, Table, sink_partition, write_json, write_manifest
 from mldlc.data.dtypes import TYPES, expected, from_text, nulled
+from mldlc.plan.codec import digest
 from mldlc.plan.context import Context, StepError
 from mldlc.plan.diagnostic import did_you_mean
+
+PART, FACTS = "part.arrow", "facts.json"
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Write port `table`; summary: rows_in, rows_out, and how many values or rows each rule touched."""
     table, out, rules = inputs["table"], ctx.out("table"), cfg.clean
-    counts: Counter[str] = Counter()
-    parts = []
     columns = table.columns if rules.kind == "none" else _columns(table, rules)
-    for number, part in enumerate(table.partitions):
-        file, source = f"part-{number:05d}.arrow", table.artifact.file(part.file)
-        rows = part.rows
-        if rules.kind == "none":
-            shutil.copyfile(source, out / file)
-        else:
-            rows = _clean(table.scan(part), rules, table, columns, out / file, counts, part.name, source)
-        parts.append({"name": part.name, "file": file, "rows": rows})
-        ctx.progress(number + 1, len(table.partitions), part.name)
+    counts: Counter[str] = Counter()
+    parts: list[dict[str, Any]] = []
+    schema: pl.Schema | None = None
+    for part, (path, facts) in zip(table.partitions, _cleaned(ctx, table, rules, columns), strict=True):
+        file = f"part-{len(parts):05d}.arrow"
+        schema = schema or pl.Schema(pl.read_ipc_schema(path))
+        if path != out / file:
+            ctx.adopt("table", file, path)
+        parts.append({"name": part.name, "file": file, "rows": facts["rows"]})
+        counts.update(facts["counts"])
     kept = sum(part["rows"] for part in parts)
     if table.rows and not kept:
         raise StepError(
-            "cleaning dropped every row", where="clean", hint=", ".join(f"{k}: {n}" for k, n in counts.items())
+            "cleaning dropped every row", where="clean", hint=", ".join(f"{k}: {n}" for k, n in counts.items() if n)
         )
-    if rules.kind == "rules" and parts:
-        schema = pl.read_ipc_schema(out / parts[0]["file"])
+    if rules.kind == "rules" and schema is not None:
         columns = [Column(c.name, str(schema[c.name]), c.role, c.info) for c in columns]
     write_manifest(out, columns, parts, table.info)
     ctx.summary({"rows_in": table.rows, "rows_out": kept} | {k: int(n) for k, n in sorted(counts.items()) if n})
+
+
+def _cleaned(
+    ctx: Context, table: Table, rules: Any, columns: Sequence[Column]
+) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """File and facts {rows, same, counts} of each partition; of an untouched one, the file that came in."""
+    sources = [table.artifact.file(part.file) for part in table.partitions]
+    if rules.kind == "none":
+        return ((source, {"rows": p.rows, "counts": {}}) for p, source in zip(table.partitions, sources, strict=True))
+    if len(sources) == 1:
+        target = ctx.out("table") / "part-00000.arrow"
+        facts = _clean(table, table.partitions[0], rules, columns, target)
+        ctx.progress(1, 1, table.partitions[0].name)
+        return iter([(sources[0] if facts["same"] else target, facts)])
+    parts = {part.name: part for part in table.partitions}
+
+    def clean_item(name: str, item: Mapping[str, str], folder: Path) -> None:
+        write_json(folder / FACTS, _clean(table, parts[name], rules, columns, folder / PART))
+
+    shape = [[c.name, c.dtype, c.role] for c in table.columns]
+    items = [(name, {"digest": digest(["clean", table.digest(part), shape])}) for name, part in parts.items()]
+    folders = ctx.map(items, clean_item).values()
+    told = [(folder, json.loads((folder / FACTS).read_bytes())) for folder in folders]
+    return (
+        (source if facts["same"] else folder / PART, facts)
+        for source, (folder, facts) in zip(sources, told, strict=True)
+    )
 
 
 def _columns(table: Table, rules: Any) -> list[Column]:
@@ -68,11 +96,9 @@ def _known(wanted: Iterable[str], names: list[str], where: str) -> None:
             raise StepError(f"{where} names '{name}', which is no column", where=where, hint=hint)
 
 
-def _clean(
-    frame: pl.LazyFrame, rules: Any, table: Table, columns: list[Column], target: Path, counts: Counter[str], name: str,
-    source: Path,
-) -> int:  # fmt: skip
-    """Write one cleaned partition and give its rows; adds to `counts`."""
+def _clean(table: Table, part: Partition, rules: Any, columns: Sequence[Column], target: Path) -> dict[str, Any]:
+    """Facts {rows, same, counts} of one partition; its rows go to `target` unless they stay as they are."""
+    frame = table.scan(part)
     old = {rules.rename.get(c.name, c.name): c.name for c in table.columns}
     schema = frame.collect_schema()
     frame = frame.select(pl.col(old[c.name]).alias(c.name) for c in columns)
@@ -92,16 +118,15 @@ def _clean(
         found = _counts(frame, touched) | _counts(valued, drops)
     except pl.exceptions.PolarsError as error:
         raise StepError(f"a rule does not fit its column: {error}", where="clean") from None
-    counts.update(found)
     misfits = {key: n for key, n in found.items() if key.startswith("misfit.") and n}
     if misfits:
-        raise _misfit(frame, rules, name, next(iter(misfits)).removeprefix("misfit."), misfits, schema, old)
+        raise _misfit(frame, rules, part.name, next(iter(misfits)).removeprefix("misfit."), misfits, schema, old)
     if not any(found.values()) and list(schema) == [c.name for c in columns] and types == schema:
-        shutil.copyfile(source, target)
-    else:
-        keep = valued.filter(~pl.any_horizontal(drops.values())) if drops else valued
-        sink_partition(keep, target)
-    return int(pl.scan_ipc(target).select(pl.len()).collect().item())
+        return {"rows": part.rows, "same": True, "counts": found}
+    keep = valued.filter(~pl.any_horizontal(drops.values())) if drops else valued
+    sink_partition(keep, target)
+    rows = int(pl.scan_ipc(target).select(pl.len()).collect().item())
+    return {"rows": rows, "same": False, "counts": found}
 
 
 def _value(name: str, dtype: pl.DataType, rules: Any) -> tuple[pl.Expr, dict[str, pl.Expr]]:
