@@ -52,6 +52,11 @@ class CodeHasher:
             found[path.name] = _raw(path.read_bytes())
         return dict(sorted(found.items()))
 
+    def digest(self, module: str) -> str:
+        """Digest of one first-party module by itself, "" when there is no such module."""
+        parsed = self._module(module)
+        return parsed[0] if parsed else ""
+
     def locate(self, module: str) -> Path | None:
         """The file of a first-party module, None when there is none. Nothing is imported."""
         parts = module.split(".")
