@@ -8,6 +8,7 @@ bytes) with the same fsyncs; it neither applies the changes nor checks what it r
 from __future__ import annotations
 
 import gc
+import io
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
@@ -26,12 +28,22 @@ from mldlc.store.layout import Store, open_store
 from mldlc.store.versions.difference import diff_trees
 from mldlc.store.versions.digests import partitions, prefix_digest
 from mldlc.store.versions.merging import merge_trees
-from mldlc.store.versions.trees import DiskNodes, apply_changes, build_tree, find_entry, iter_entries, open_tree
+from mldlc.store.versions.trees import (
+    DiskNodes,
+    apply_changes,
+    build_tree,
+    find_entry,
+    iter_entries,
+    open_tree,
+    read_columns,
+)
 from tests.bench.results import verdict
 
+T = TypeVar("T")
 ROUNDS = 5
 DAYS, PARTS, CHANGES = 1000, 1000, 10_000
-CLUSTERED, SCATTERED = "10,000 clustered changes", "10,000 scattered changes"
+CLUSTERED, SCATTERED, DIFF = "10,000 clustered changes", "10,000 scattered changes", "diff, clustered"
+FLOOR = "floor: columns rewritten"
 
 
 def paths() -> list[str]:
@@ -47,8 +59,6 @@ def entry(path: str) -> Entry:
 
 def write_floor(frame: pl.DataFrame, path: Path) -> None:
     """One durable parquet file."""
-    import io
-
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", compression_level=1)
     replace_file(path.with_suffix(".tmp"), path, buffer.getbuffer(), 0o444)
@@ -72,7 +82,7 @@ class Clock:
         self.cpu: dict[str, list[float]] = {}
         self.wall: dict[str, list[float]] = {}
 
-    def time(self, name: str, work: Callable[[], object]) -> object:
+    def time(self, name: str, work: Callable[[], T]) -> T:
         """Call once, after the disk is idle."""
         os.sync()
         wall, cpu = time.perf_counter(), time.process_time()
@@ -100,47 +110,54 @@ def clustered(entries: list[Entry]) -> list[Entry]:
 
 def measure(store: Store, rounds: int) -> Clock:
     """All measurements on one store."""
-    nodes, clock = DiskNodes(store), Clock()
+    nodes, clock, root = DiskNodes(store), Clock(), ""
     entries = [entry(path) for path in paths()]
     gc.collect()
     gc.freeze()  # the million entries are the caller's: their collection is not part of a commit
     floor = store.work / "floor.parquet"
     write_floor(frame_of(entries), floor)
     apply_changes(nodes, build_tree(nodes, entries[:1000]), entries[1:2])  # imports, threads
-    for number in range(rounds):
-        near, far, single = clustered(entries), scattered(entries), [entry(random.choice(entries).path)]
+    for _ in range(rounds):
         for kind in ("ranges", "trees"):
             shutil.rmtree(store.root / kind)
-        root = str(clock.time("build 1,000,000 entries", lambda: build_tree(nodes, entries)))
-        clock.time("floor: columns rewritten", lambda: rewrite(floor))
-        one = str(clock.time(CLUSTERED, lambda near=near: apply_changes(nodes, root, near)))
-        two = str(clock.time(SCATTERED, lambda far=far: apply_changes(nodes, root, far)))
-        three = str(clock.time("one change", lambda single=single: apply_changes(nodes, root, single)))
-        clock.time("floor: columns rewritten", lambda: rewrite(floor))
-        clock.time("diff, clustered", lambda one=one: list(diff_trees(nodes, root, one)))
-        clock.time("diff, scattered", lambda two=two: list(diff_trees(nodes, root, two)))
-        clock.time("diff of days, scattered", lambda two=two: list(diff_trees(nodes, root, two, "data/", 1)))
-        clock.time("merge, clustered into one change", lambda o=one, t=three: merge_trees(nodes, root, o, t))
-        clock.time("merge, scattered into clustered", lambda o=two, t=one: merge_trees(nodes, root, o, t, "dest-wins"))
-        clock.time("digest of a day", lambda: prefix_digest(nodes, root, "data/day=2024-02-03/"))
-        clock.time("digest of all", lambda: prefix_digest(nodes, root))
-        clock.time("digest of each day", lambda: partitions(nodes, root, "data/"))
-        clock.time("find one entry", lambda: find_entry(nodes, root, "data/day=2024-02-03/part-00017.parquet"))
-        clock.time("list all entries", lambda: sum(1 for _ in iter_entries(nodes, root)))
-        if number == rounds - 1:
-            sizes = [nodes.path("ranges", info.id).stat().st_size for info in open_tree(nodes, root).ranges]
-            print(f"{len(sizes)} ranges of {sum(sizes) / len(sizes) / 1e3:.0f} KB, {sum(sizes) / len(entries):.0f} bytes an entry")
-            print(f"floor: one file, {floor.stat().st_size / len(entries):.0f} bytes an entry")
+        root = measure_round(nodes, clock, entries, floor)
+    sizes = [nodes.path("ranges", info.id).stat().st_size for info in open_tree(nodes, root).ranges]
+    print(
+        f"{len(sizes)} ranges of {statistics.mean(sizes) / 1e3:.0f} KB, {sum(sizes) / len(entries):.0f} bytes an entry"
+    )
+    print(f"floor: one file, {floor.stat().st_size / len(entries):.0f} bytes an entry")
     return clock
+
+
+def measure_round(nodes: DiskNodes, clock: Clock, entries: list[Entry], floor: Path) -> str:
+    """Each measurement once, the floor twice; the tree of all entries."""
+    near, far, single = clustered(entries), scattered(entries), [entry(random.choice(entries).path)]
+    root = clock.time("build 1,000,000 entries", lambda: build_tree(nodes, entries))
+    clock.time(FLOOR, lambda: rewrite(floor))
+    one = clock.time(CLUSTERED, lambda: apply_changes(nodes, root, near))
+    two = clock.time(SCATTERED, lambda: apply_changes(nodes, root, far))
+    three = clock.time("one change", lambda: apply_changes(nodes, root, single))
+    clock.time(FLOOR, lambda: rewrite(floor))
+    clock.time(DIFF, lambda: list(diff_trees(nodes, root, one)))
+    clock.time("diff, scattered", lambda: list(diff_trees(nodes, root, two)))
+    clock.time("diff of days, scattered", lambda: list(diff_trees(nodes, root, two, "data/", 1)))
+    clock.time("merge, clustered into one change", lambda: merge_trees(nodes, root, one, three, "dest-wins"))
+    clock.time("merge, scattered into clustered", lambda: merge_trees(nodes, root, two, one, "dest-wins"))
+    clock.time("digest of a day", lambda: prefix_digest(nodes, root, "data/day=2024-02-03/"))
+    clock.time("digest of all", lambda: prefix_digest(nodes, root))
+    clock.time("digest of each day", lambda: partitions(nodes, root, "data/"))
+    clock.time("find one entry", lambda: find_entry(nodes, root, "data/day=2024-02-03/part-00017.parquet"))
+    clock.time("list all as entries", lambda: sum(1 for _ in iter_entries(nodes, root)))
+    clock.time("list all as a table", lambda: read_columns(nodes, root))
+    return root
 
 
 def main() -> None:
     """Print the table and the verdicts."""
-    rounds = int(os.environ.get("ROUNDS", ROUNDS))
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
-        clock = measure(open_store(Path(name) / "outputs"), rounds)
-    floor = clock.median("floor: columns rewritten")[0]
-    bounds = {CLUSTERED: 0.1, SCATTERED: 1.2 * floor, "diff, clustered": 0.2}
+        clock = measure(open_store(Path(name) / "outputs"), ROUNDS)
+    floor = clock.median(FLOOR)[0]
+    bounds = {CLUSTERED: 0.1, SCATTERED: 1.2 * floor, DIFF: 0.2}
     for way in clock.cpu:
         cpu, wall = clock.median(way)
         bound = f"   bound {bounds[way] * 1e3:6.0f} ms: {verdict(cpu, bounds[way])}" if way in bounds else ""
