@@ -34,10 +34,13 @@ class StatCache:
         self._entries: dict[str, tuple[Stamp, str]] | None = None
         self._changed = False
 
-    def known(self, path: str | Path) -> str | None:
-        """Digest of a file that has not changed since it was hashed; None when it must be read. OSError if absent."""
+    def known(self, path: str | Path, info: os.stat_result | None = None) -> str | None:
+        """Digest of a file that has not changed since it was hashed; None when it must be read. OSError if absent.
+
+        info: the file's stat, if it was taken already.
+        """
         entry = self._load().get(os.fspath(path))
-        return entry[1] if entry and entry[0] == _stamp(Path(path).stat()) else None
+        return entry[1] if entry and entry[0] == _stamp(info or Path(path).stat()) else None
 
     def file_digest(self, path: str | Path) -> str:
         """BLAKE3 of a file, from the cache or by reading it."""

@@ -27,7 +27,7 @@ from mldlc.store.versions.entries import check_path, check_paths, check_removal
 from mldlc.store.versions.heads import parse_head
 from mldlc.store.versions.ingest import (
     Taken,
-    file_size,
+    file_info,
     object_size,
     settle,
     take_copy,
@@ -37,12 +37,13 @@ from mldlc.store.versions.ingest import (
 )
 from mldlc.store.versions.names import check_run
 from mldlc.store.versions.publish import publish
-from mldlc.store.versions.trees import apply_changes
+from mldlc.store.versions.trees import apply_changes, iter_entries, open_tree
 
 if TYPE_CHECKING:
     from mldlc.store.versions.embedded import EmbeddedVersions
 
 FORMAT = "mldlc.draft/1"
+FEW, MANY = 64, 8  # put_many looks up what is there for that many files, in a commit of at most so many times more
 LEASE = "draft-"  # the lease of a run's draft: draft-<run>
 _open: weakref.WeakValueDictionary[tuple[str, str], EmbeddedDraft] = weakref.WeakValueDictionary()
 
@@ -167,19 +168,23 @@ class EmbeddedDraft:
         store, stage = self.versions.store, str(self._stage)
         seen = StatCache(store.root / "cache" / "ingest.json")
         work = take_link if take else take_copy
+        held = self._held(list(files))
 
-        def one(source: str) -> Taken:
-            known = seen.known(source)
-            if known is not None and (present := object_size(store, known)) is not None:
-                return Taken("", known, present)
-            before = None if take else os.stat(source)  # noqa: PTH116
+        def one(item: tuple[str, str, os.stat_result | None]) -> Taken:
+            name, source, info = item
+            known = seen.known(source, info) if info else None
+            if known is not None:
+                kept = held.get(name) == known
+                if (present := object_size(store, known, touch=not kept)) is not None:
+                    return Taken("", known, present, kept)
             taken = work(store, source, f"{stage}/{temporary_name('file')}")
-            if before is not None:  # a linked file's times were changed just now
-                seen.remember(source, taken.digest, before)
+            if info and not take:  # a linked file's times were changed just now
+                seen.remember(source, taken.digest, info)
             return taken
 
         sources = [os.path.abspath(source) for source in files.values()]  # noqa: PTH100
-        taken = take_many(one, sources, [file_size(source) for source in sources])
+        items = [(name, source, file_info(source)) for name, source in zip(files, sources, strict=True)]
+        taken = take_many(one, items, [info.st_size if info else 0 for *_, info in items])
         seen.save()
         for name in files if any(self._files.iterdir()) else ():
             self._forget_output(name)
@@ -290,6 +295,15 @@ class EmbeddedDraft:
             self._taken[name] = (taken, media)
         return Entry(name, taken.digest, taken.size, media)
 
+    def _held(self, names: list[str]) -> dict[str, str]:
+        """Path -> digest of what the draft's last commit has there; {} where looking would cost more than it saves."""
+        nodes, tree = self.versions.nodes, self.versions.commits.read(self.head).tree
+        with self.versions.reading():
+            if len(names) < FEW or open_tree(nodes, tree).count > MANY * len(names):
+                return {}
+            prefix = os.path.commonprefix(names)  # noqa: RUF071  # a string prefix, as paths have them
+            return {entry.path: entry.digest for entry in iter_entries(nodes, tree, prefix)}
+
     def _forget_output(self, name: str) -> None:
         """Remove what was written at a path before something else was put there."""
         with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -300,7 +314,8 @@ class EmbeddedDraft:
         root = str(self._files)
         names = _names(self._files)
         paths = [f"{root}/{name}" for name in names]
-        taken = take_many(take_output, paths, [file_size(path) for path in paths])
+        infos = [file_info(path) for path in paths]
+        taken = take_many(take_output, paths, [info.st_size if info else 0 for info in infos])
         self._taken.update({name: (item, "") for name, item in zip(names, taken, strict=True)})
 
     def _clear(self) -> None:

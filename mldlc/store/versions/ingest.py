@@ -35,7 +35,10 @@ _no_clone: set[tuple[int, int]] = set()  # pairs of file systems that cannot sha
 
 
 class Taken(NamedTuple):
-    """A file that a draft holds. path: where its bytes wait, "" when they are an object already. synced: durable."""
+    """A file that a draft holds. path: where its bytes wait, "" when they are an object already.
+
+    synced: its bytes are durable; without a path: the draft's last commit has it.
+    """
 
     path: str
     digest: str
@@ -43,20 +46,21 @@ class Taken(NamedTuple):
     synced: bool = False
 
 
-def file_size(path: str) -> int:
-    """Bytes of a file; 0 when it cannot be told, which whoever opens it explains."""
+def file_info(path: str) -> os.stat_result | None:
+    """stat of a file; None when it cannot be told, which whoever opens it explains."""
     try:
-        return os.stat(path).st_size
+        return os.stat(path)
     except OSError:
-        return 0
+        return None
 
 
-def object_size(store: Store, digest: str) -> int | None:
-    """Bytes of an object that is there, which becomes young for the garbage collection; None when it is not."""
+def object_size(store: Store, digest: str, touch: bool = True) -> int | None:
+    """Bytes of an object that is there; None when it is not. touch: it becomes young for the garbage collection."""
     path = _object(store, digest)
     try:
         size = os.stat(path).st_size
-        os.utime(path)
+        if touch:
+            os.utime(path)
     except FileNotFoundError:
         return None
     except PermissionError:  # another user's
@@ -173,7 +177,8 @@ def settle(store: Store, files: Sequence[Taken]) -> None:
     else:
         each(_sync_file, loose)
     made = False
-    for path, digest, size, _ in files:
+    moved = [file for file in files if file.path or not file.synced]
+    for path, digest, size, _ in moved:
         target = _object(store, digest)
         if _touch(target, size):
             if path:
@@ -182,7 +187,7 @@ def settle(store: Store, files: Sequence[Taken]) -> None:
             raise VersionsError(f"object {digest} is gone: put the file again, with its bytes")
         else:
             made |= _move(path, target)
-    folders = [f"{store.objects}/{prefix}" for prefix in sorted({file.digest[:2] for file in files})]
+    folders = [f"{store.objects}/{prefix}" for prefix in sorted({file.digest[:2] for file in moved})]
     sync_folders([*folders, *([str(store.objects)] if made else [])])
 
 

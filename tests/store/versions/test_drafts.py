@@ -108,10 +108,11 @@ def test_a_known_digest_moves_nothing(versions: EmbeddedVersions, tmp_path: Path
     assert contents(versions, "mldlc-run-r1") == {"a": b"known", "b": b"new bytes"}
 
 
+@pytest.mark.parametrize("count", [20, 100])
 def test_a_file_that_has_not_changed_is_not_read_again(
-    versions: EmbeddedVersions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    versions: EmbeddedVersions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    files = {f"{n}": outside(tmp_path, f"{n}", b"x" * n) for n in range(20)}
+    files = {f"{n}": outside(tmp_path, f"{n}", b"x" * n) for n in range(count)}
     age(tmp_path / "outside", 100)
     draft = versions.draft("main", run="r1")
     first = draft.put_many(files)
@@ -127,6 +128,8 @@ def test_a_file_that_has_not_changed_is_not_read_again(
     assert [e for e in again if e.path != "3"] == [e for e in first if e.path != "3"]
     versions.store.object(first[7].digest).unlink()
     assert draft.put_many(files)[7] == first[7] and read[-1] == str(files["7"]), "its object is gone: read again"
+    draft.commit("", {})
+    assert len(contents(versions, draft.head)) == count and verify(versions.store) == []
 
 
 @pytest.mark.parametrize("name", ["/a", "a//b", "../a", "a/./b", "", "a/"])
