@@ -132,7 +132,8 @@ class _Teller:
 
     def whole(self, story: list[Event], live: bool, last: float) -> list[tuple[float, int, dict[str, Any]]]:
         """The events of the run itself, the parent of its steps."""
-        run = {"runId": run_uuid(self.run), "facets": {"processing_engine": self.engine}}
+        facets = {"processing_engine": self.engine}
+        run: dict[str, Any] = {"runId": run_uuid(self.run), "facets": facets}
         job = {"namespace": self.namespace, "name": self.plan.name, "facets": self._job("PIPELINE", "")}
         out = []
         finished = next((event for event in story if event.type == "run_finished"), None)
@@ -146,7 +147,7 @@ class _Teller:
         if end == "FAIL":
             failed = [event for event in story if event.type in ("step_failed", "gate_rejected")]
             told = "; ".join(f"{e.step}: {(e.data.get('error') or {}).get('message', status)}" for e in failed)
-            run = {**run, "facets": {**run["facets"], "errorMessage": _error({"message": told or status})}}
+            run = {**run, "facets": {**facets, "errorMessage": _error({"message": told or status})}}
         when = finished.time if finished else last
         return [*out, (when, 3, _event(end, when, run, job))]
 
@@ -191,7 +192,7 @@ class _Teller:
         for place in map(Path, self.plan.snapshot.code if parts[0] != "mldlc" else ()):
             file = place.joinpath(*parts).with_suffix(".py")
             if place.is_relative_to(root) and file.exists():
-                return prefix + file.relative_to(root).as_posix()
+                return f"{prefix}{file.relative_to(root).as_posix()}"
         return ""
 
     def _parameters(self, step: Step) -> list[dict[str, str]]:
