@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from mldlc.artifacts.split import write_split
-from mldlc.artifacts.table import Table
+from mldlc.artifacts.split import read_codes, write_codes, write_split, write_split_manifest
+from mldlc.artifacts.table import Table, write_json
 from mldlc.data.hashing import hash_rows, offsets, seeded
+from mldlc.plan.codec import digest
 from mldlc.plan.context import Context, StepError
 from mldlc.plan.diagnostic import did_you_mean
 
+CODES = "codes.arrow"
 MANY_VALUES = 20  # numbers with more distinct values are binned before they make strata
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -22,16 +26,76 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Write port `split`; summary: rows of each part."""
     table, split = inputs["table"], cfg.split
-    ways = {"random": _random, "stratified": _stratified, "time": _time, "group": _group, "column": _column}
-    names, codes = ways[split.kind](table, split)
-    ends = np.cumsum([part.rows for part in table.partitions])[:-1]
-    parts = zip([part.name for part in table.partitions], np.split(codes.astype(np.uint8), ends), strict=True)
-    counts = write_split(ctx.out("split"), names, parts, {"kind": split.kind})
+    many = len(table.partitions) > 1
+    if many and (split.kind in ("random", "group", "column") or getattr(split, "cuts", None) is not None):
+        counts = _by_partition(ctx, table, split)
+    else:
+        keys = _keys(ctx, table, split) if split.kind == "stratified" else None
+        names, codes = _stratified(table, split, keys) if keys is not None else WAYS[split.kind](table, split)
+        ends = np.cumsum([part.rows for part in table.partitions])[:-1]
+        parts = zip([part.name for part in table.partitions], np.split(codes.astype(np.uint8), ends), strict=True)
+        counts = write_split(ctx.out("split"), names, parts, {"kind": split.kind})
     wanted = getattr(split, "fractions", None) or {}
     for name, rows in counts.items():
         if not rows and table.rows and wanted.get(name, 1) > 0 and name != "gap":
-            raise StepError(f"part '{name}' got no rows of {table.rows}", where="split", hint="mend its share or value")
+            raise _no_rows(name, table, split)
     ctx.summary({f"rows.{name}": rows for name, rows in counts.items()})
+
+
+def _no_rows(part: str, table: Table, split: Any) -> StepError:
+    message, hint = f"part '{part}' got no rows of {table.rows}", "mend its share or value"
+    if getattr(split, "duplicates", "") == "together":
+        distinct = len(np.unique(row_keys(table, "together")))
+        if distinct < table.rows:
+            message += f", of which {distinct} differ in their features: equal rows stay in one part"
+            hint = "set split.duplicates=ignore, or mend the share"
+    return StepError(message, where="split", hint=hint)
+
+
+def _by_partition(ctx: Context, table: Table, split: Any) -> dict[str, int]:
+    """Where the part of a row hangs on the row alone: only new partitions are dealt. Gives rows per part."""
+    names: list[str] = []
+
+    def codes_item(name: str, item: Mapping[str, str], folder: Path) -> None:
+        try:
+            found, codes = WAYS[split.kind](table.only(parts[name]), split)
+        except StepError as error:
+            raise StepError(f"{name}: {error.message}", where=error.where, hint=error.hint) from None
+        write_json(folder / "names.json", found)
+        write_codes(folder / CODES, codes)
+
+    parts = {part.name: part for part in table.partitions}
+    folders = ctx.map([(name, _item("codes", table, name, split)) for name in parts], codes_item)
+    listed, counts = [], np.zeros(256, np.int64)
+    for number, (name, folder) in enumerate(folders.items()):
+        file = f"part-{number:05d}.arrow"
+        names = names or json.loads((folder / "names.json").read_bytes())
+        counts += np.bincount(read_codes(folder / CODES), minlength=256)
+        listed.append({"name": name, "file": file, "rows": parts[name].rows})
+        ctx.adopt("split", file, folder / CODES)
+    return write_split_manifest(ctx.out("split"), names, listed, counts[: len(names)], {"kind": split.kind})
+
+
+def _keys(ctx: Context, table: Table, split: Any) -> np.ndarray:
+    """`row_keys`, of which only those of new partitions are hashed."""
+    if len(table.partitions) == 1:
+        return row_keys(table, split.duplicates)
+
+    def keys_item(name: str, item: Mapping[str, str], folder: Path) -> None:
+        np.save(folder / "keys.npy", row_keys(table.only(parts[name]), split.duplicates))
+
+    parts = {part.name: part for part in table.partitions}
+    folders = ctx.map([(name, _item("keys", table, name, split)) for name in parts], keys_item)
+    keys = [np.load(folder / "keys.npy") for folder in folders.values()]
+    return np.concatenate(keys) if keys else np.empty(0, np.uint64)
+
+
+def _item(what: str, table: Table, name: str, split: Any) -> dict[str, str]:
+    """A partition as an item: its bytes, the roles, and its name where rows are known by that and their offset."""
+    part = next(part for part in table.partitions if part.name == name)
+    shape = [[column.name, column.role] for column in table.columns]
+    named = name if hasattr(split, "duplicates") and not key_columns(table, split.duplicates) else ""
+    return {"digest": digest([what, table.digest(part), shape, named])}
 
 
 def _random(table: Table, split: Any) -> tuple[list[str], np.ndarray]:
@@ -44,11 +108,13 @@ def _group(table: Table, split: Any) -> tuple[list[str], np.ndarray]:
     return list(split.fractions), deal(seeded(hash_rows([_series(table, name)]), split.seed), split.fractions)
 
 
-def _stratified(table: Table, split: Any) -> tuple[list[str], np.ndarray]:
-    """Ranks of the hash within each stratum; rows of one key go together, with the stratum of their first value."""
+def _stratified(table: Table, split: Any, keys: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Ranks of the hash within each stratum; rows of one key go together, with the stratum of their first value.
+
+    keys: `row_keys` of the table.
+    """
     name = _named(table, split.by, [c.name for c in table.role("label")], "label")
     stratum = strata(_series(table, name), split.bins)
-    keys = row_keys(table, split.duplicates)
     groups, inverse, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     low = np.full(len(groups), np.iinfo(np.int64).max)
     np.minimum.at(low, inverse, stratum)
@@ -121,9 +187,17 @@ def deal(hashes: np.ndarray, fractions: Mapping[str, float]) -> np.ndarray:
     return np.searchsorted(cuts, hashes, "right")
 
 
+WAYS = {"random": _random, "time": _time, "group": _group, "column": _column}
+
+
+def key_columns(table: Table, duplicates: str) -> list[str]:
+    """The columns by which rows are known; none: by partition and offset."""
+    return [c.name for c in (table.role("feature") if duplicates == "together" else table.role("row_id"))]
+
+
 def row_keys(table: Table, duplicates: str) -> np.ndarray:
     """uint64 identity of every row: its feature values (`together`), else its row_id, else (partition, offset)."""
-    columns = [c.name for c in (table.role("feature") if duplicates == "together" else table.role("row_id"))]
+    columns = key_columns(table, duplicates)
     keys = []
     for part in table.partitions:
         if columns:

@@ -58,8 +58,9 @@ def fail(code: str, message: str, **fields: object) -> DiagnosticError:
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """The closest candidate to a misspelt name, or "" when none is close."""
-    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    by_lower = {candidate.lower(): candidate for candidate in reversed(list(candidates))}  # the first of equals wins
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else ""
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -175,6 +175,11 @@ def test_mistakes_are_told() -> None:
         with pytest.raises(StepError) as found:
             split_of(config, frame, roles)
         assert found.value.message == words
+    twins = pl.DataFrame({"x": [1, 2] * 50, "y": ["a", "b"] * 50})
+    with pytest.raises(StepError) as found:
+        split_of(option("split", "random"), twins, {"y": "label"})
+    assert "got no rows of 100, of which 2 differ in their features: equal rows stay in one part" in found.value.message
+    assert found.value.hint == "set split.duplicates=ignore, or mend the share"
     with pytest.raises(ValidationError, match=r"sum to 1, they sum to 0\.8"):
         split_of(option("split", "random", fractions={"train": 0.8}), frame)
     with pytest.raises(ValidationError, match="exactly one of `fractions` and `cuts`"):
