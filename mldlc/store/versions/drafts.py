@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mldlc.plan.codec import canonical
-from mldlc.plan.versions import Commit, Entry, NothingToCommit, Strategy, VersionsError
+from mldlc.plan.versions import Commit, DataExpired, Entry, NothingToCommit, RefNotFound, Strategy, VersionsError
 from mldlc.store.durable import replace_file, sync_folders, temporary_name
 from mldlc.store.layout import Store
 from mldlc.store.leases import Lease, holder, try_acquire
@@ -85,8 +85,9 @@ def open_draft(versions: EmbeddedVersions, base: str, run: str) -> EmbeddedDraft
     store = versions.store
     folder = store.root / "drafts" / check_run(run)
     lease = _lease(store, run)
+    begun = None
     try:
-        state = read_draft(store, run)
+        state = begun = read_draft(store, run)
         if state is None:
             commit = versions.live(base).id
             state = DraftState(commit, commit)
@@ -99,7 +100,9 @@ def open_draft(versions: EmbeddedVersions, base: str, run: str) -> EmbeddedDraft
         sync_folders([folder.parent])
         versions.check_live(versions.commits.read(state.head))  # once the collection can see that we need it
         return EmbeddedDraft(versions, run, state, lease)
-    except BaseException:
+    except BaseException as error:
+        if begun is None and isinstance(error, DataExpired | RefNotFound):
+            shutil.rmtree(folder, ignore_errors=True)  # collected in this moment: the run begins elsewhere
         lease.release()
         raise
 
@@ -128,7 +131,7 @@ class EmbeddedDraft:
         self._taken: dict[str, tuple[Taken, str]] = {}  # path -> its bytes and media type
         self._removed: list[str] = []
         _open[str(versions.store.root), run] = self
-        weakref.finalize(self, lease.release)
+        self._finalizer = weakref.finalize(self, lease.release)
 
     @property
     def base(self) -> str:
@@ -150,7 +153,7 @@ class EmbeddedDraft:
     def put(self, name: str, source: Path, *, take: bool = False, digest: str = "", media: str = "") -> Entry:
         """As the port. VersionsError: no such file, it is being written, or its bytes have another digest."""
         check_path(name)
-        store = self.versions.store
+        store, source = self.versions.store, Path(source)
         if digest:
             present = object_size(store, digest)
             if present is not None and (not source.exists() or source.stat().st_size == present):
@@ -273,6 +276,7 @@ class EmbeddedDraft:
     def give_up(self) -> Lease | None:
         """The lease, for another object that goes on with the draft; this one can no longer be used."""
         lease, self._lease = self._lease, None
+        self._finalizer.detach()
         return lease if lease is not None and lease.held() else None
 
     @property
@@ -339,11 +343,17 @@ class EmbeddedDraft:
 def _names(root: Path) -> list[str]:
     """Paths of the files below a folder, sorted. VersionsError for a link, a device or a name that is not UTF-8."""
     found = []
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise VersionsError(f"{name} in the draft is not a regular file; write a regular file")
-        if path.is_file():
-            check_path(name)
-            found.append(name)
-    return found
+    folders = [""]
+    while folders:
+        below = folders.pop()
+        with os.scandir(root / below) as entries:
+            for entry in entries:
+                name = below + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(name)
+                else:
+                    raise VersionsError(f"{name} in the draft is not a regular file; write a regular file")
+    check_paths(found)
+    return sorted(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mldlc.plan.versions import InvalidName, InvalidPath, NothingToCommit, RefNotFound, VersionsError
+from mldlc.plan.versions import DataExpired, InvalidName, InvalidPath, NothingToCommit, RefNotFound, VersionsError
 from mldlc.store.gc import DAY
 from mldlc.store.hashing import hash_bytes
 from mldlc.store.objects import put_bytes
@@ -189,6 +190,30 @@ def test_another_object_goes_on_from_the_last_commit(versions: EmbeddedVersions,
     again.path("c").write_bytes(b"c")
     again.commit("two", {})
     assert contents(versions, "mldlc-run-r1") == {"a": b"committed", "c": b"c"}
+
+
+def test_the_object_that_was_taken_over_from_may_go(versions: EmbeddedVersions) -> None:
+    draft = versions.draft("main", run="r1")
+    draft = versions.draft("main", run="r1")
+    gc.collect()
+    draft.path("a").write_bytes(b"1")
+    draft.commit("", {})
+    del draft
+    gc.collect()
+    assert not [path for path in versions.store.leases.iterdir() if path.is_file()], "nobody holds it any more"
+    assert versions.draft("main", run="r1").publish("main").parents
+
+
+def test_a_base_that_is_collected_in_this_moment_leaves_no_draft(
+    versions: EmbeddedVersions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = commit_on(versions, "main", {"a": b"1"})
+    path = versions.commits.path(commit.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(drafts, "sync_folders", lambda _: path.with_name(path.name + ".expired").touch())
+        with pytest.raises(DataExpired):
+            versions.draft("main", run="r1")
+    assert versions.draft("main~1", run="r1").base == commit.parents[0]
 
 
 def _hold(versions: EmbeddedVersions, ready: object, stop: object) -> None:
