@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from mldlc.cli.data.place import Place, open_place, parse_place, repository_arguments, select
 from mldlc.cli.data.refusals import reported
@@ -23,10 +25,11 @@ from mldlc.cli.views.bar import Report, bar
 from mldlc.cli.views.data_text import shown
 from mldlc.cli.views.style import size
 from mldlc.plan.diagnostic import DiagnosticError, fail
-from mldlc.plan.versions import Entry, Versions, VersionsError
+from mldlc.plan.versions import Entry, PathNotFound, Versions, VersionsError
 
 CHUNK = 1 << 20
 SHOWN = 5  # files named in a refusal
+Open = Callable[[str], BinaryIO]
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         shown_ = ", ".join(map(str, clashes[:SHOWN])) + (f" and {len(clashes) - SHOWN} more" if clashes[SHOWN:] else "")
         raise fail("in_the_way", f"{shown_}: there already, with other bytes", hint="overwrite with --force")
     new = [copy for copy in copies if not copy.there]
-    _write(versions, commit, new)
+    _write(_opener(versions, commit, place.path if "*" in place.path else folder, len(new)), new)
     count = sum(copy.entry.size for copy in new)
     if args.json:
         for copy in copies:
@@ -85,7 +88,7 @@ def _to_stdout(versions: Versions, commit: str, place: Place, entries: list[Entr
             "bad_arguments", f"command line: {place} is {len(entries)} files, and - takes one", hint="name a file"
         )
     with versions.open(commit, entries[0].path) as source:
-        shutil.copyfileobj(source, sys.stdout.buffer, CHUNK)
+        _copy(source, sys.stdout.buffer, entries[0], lambda count: None)
     sys.stdout.buffer.flush()
     return 0
 
@@ -129,7 +132,23 @@ def _compared(entry: Entry, target: Path) -> Copy:
     return Copy(entry, target, there=hash_file(target) == entry.digest)
 
 
-def _write(versions: Versions, commit: str, copies: list[Copy]) -> None:
+def _opener(versions: Versions, commit: str, glob: str, count: int) -> Open:
+    """How to open `count` files of a commit: many that lie on this machine without asking the store for each."""
+    local: dict[str, str] = {}
+    if count > 1 and "local-paths" in versions.caps:
+        with suppress(PathNotFound):  # a name that reads as a glob
+            source = versions.source(commit, glob)
+            local = dict(zip(source.logical, source.paths, strict=True))
+
+    def opened(path: str) -> BinaryIO:
+        with suppress(KeyError, FileNotFoundError):
+            return Path(local[path]).open("rb")
+        return versions.open(commit, path)
+
+    return opened
+
+
+def _write(opened: Open, copies: list[Copy]) -> None:
     """Fetch all into a folder beside their places, then rename each into its own: a failure before leaves nothing."""
     from mldlc.store.durable import each
 
@@ -141,7 +160,7 @@ def _write(versions: Versions, commit: str, copies: list[Copy]) -> None:
         raise fail("in_the_way", f"{beside} is a file, where a folder should be", hint="choose another DEST")
     with tempfile.TemporaryDirectory(prefix=".mldlc-get-", dir=beside) as staging, bar("get", "bytes") as report:
         meter = _Meter(sum(copy.entry.size for copy in copies), report)
-        each(lambda item: _fetch(versions, commit, item[1].entry, Path(staging, str(item[0])), meter),
+        each(lambda item: _fetch(opened, item[1].entry, Path(staging, str(item[0])), meter),
              list(enumerate(copies)))  # fmt: skip
         for number, copy in enumerate(copies):
             _move(Path(staging, str(number)), copy.target)
@@ -161,16 +180,20 @@ class _Meter:
             self._report(self._done, self._total)
 
 
-def _fetch(versions: Versions, commit: str, entry: Entry, target: Path, meter: _Meter) -> None:
+def _fetch(opened: Open, entry: Entry, target: Path, meter: _Meter) -> None:
+    with opened(entry.path) as source, target.open("xb") as out:
+        _copy(source, out, entry, meter.add)
+
+
+def _copy(source: BinaryIO, out: BinaryIO, entry: Entry, wrote: Callable[[int], None]) -> None:
     """One file, hashed on its way. VersionsError when its bytes are not those that were committed."""
     from blake3 import blake3
 
     hasher = blake3()
-    with versions.open(commit, entry.path) as source, target.open("xb") as out:
-        while data := source.read(CHUNK):
-            hasher.update(data)
-            out.write(data)
-            meter.add(len(data))
+    while data := source.read(CHUNK):
+        hasher.update(data)
+        out.write(data)
+        wrote(len(data))
     if not entry.digest.startswith("etag:") and hasher.hexdigest() != entry.digest:
         raise VersionsError(f"{entry.path} is damaged: its bytes are not those that were committed; verify the store")
 

@@ -29,12 +29,13 @@ def run(args: argparse.Namespace) -> int:
     versions = open_place(place, args)
     check_branch_exists(versions, place.ref)
     found, folder = select(versions, versions.resolve(place.ref), place)
-    if place.path.rstrip("/") == folder.rstrip("/") and not args.recursive:
+    whole = place.path.rstrip("/") == folder.rstrip("/")
+    if whole and not args.recursive:
         raise fail("bad_arguments", f"command line: {place} is a folder", hint="take it out with -r")
     names = [entry.path for entry in found]
 
     def work(draft: Draft) -> None:
-        for name in names:
+        for name in [folder] if whole else names:
             draft.remove(name)
 
     text = names[0] if len(names) == 1 else f"{len(names)} files of {place.path}"

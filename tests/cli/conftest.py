@@ -1,0 +1,40 @@
+"""A command for versioned data and something to use it on."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mldlc.cli.main import main
+from tests.cli.making import Data, Done, write
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Data]:
+    """Runs `mldlc data ...` in this process, in an empty project."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("MLDLC_OUTPUTS", raising=False)
+    (tmp_path / "mldlc.yaml").write_text("name: mine\n")
+
+    def run(*args: str) -> Done:
+        capfd.readouterr()
+        code = main(["data", *args])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return Done(code, out, err)
+
+    yield run
+    gc.enable()  # a command turns it off for its own short life
+
+
+@pytest.fixture
+def raw(tmp_path: Path, data: Data) -> Path:
+    """raw/a.csv and raw/x/b.csv, put to main:raw."""
+    write(tmp_path / "raw/a.csv", "a,b\n1,2\n")
+    write(tmp_path / "raw/x/b.csv", "c\n")
+    assert data("put", "raw", "--to", "main:raw", "-m", "first rows").code == 0
+    return tmp_path / "raw"
