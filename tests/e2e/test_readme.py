@@ -47,6 +47,8 @@ def test_no_command_is_left_out() -> None:
 
 @pytest.mark.slow
 def test_every_command_does_what_the_readme_shows(pristine: Repository) -> None:
+    rows = "".join(f"{18 + number},{'yes' if number % 3 else 'no'}\n" for number in range(60))
+    pristine.write("data/churn.csv", f"age,churned\n{rows}")
     for command, code, expected in consoles():
         done = pristine.mldlc(*shlex.split(command)[1:])
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"

@@ -1,0 +1,59 @@
+"""`mldlc data --repo lakefs://...`: the same verbs over the wire, against the double of a lakeFS server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.making import Data, refused, write
+from tests.lakefs_double.running import running
+from tests.lakefs_double.server import ACCESS_KEY, SECRET_KEY, Double
+
+LAKE = "lakefs://lake"
+
+
+@pytest.fixture
+def lake(tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
+    with running(tmp_path / "server") as (double, _):
+        monkeypatch.setenv("MLDLC_LAKEFS_ENDPOINT", double.endpoint)
+        monkeypatch.setenv("MLDLC_LAKEFS_ACCESS_KEY_ID", ACCESS_KEY)
+        monkeypatch.setenv("MLDLC_LAKEFS_SECRET_ACCESS_KEY", SECRET_KEY)
+        yield double
+
+
+def test_every_verb(lake: Double, data: Data, tmp_path: Path) -> None:
+    write(tmp_path / "raw/a.csv", "1")
+    write(tmp_path / "raw/x/b.csv", "2")
+    assert data("put", "raw", "--to", f"{LAKE}@main/raw", "-m", "first rows").code == 0
+    again = data("put", "raw", "--to", "main:raw", "--repo", LAKE, "--json")
+    assert again.code == 0 and again.events[-1]["status"] == "unchanged"
+    assert again.events[-1]["address"] == f"{LAKE}@{again.events[-1]['commit']}/raw"
+    assert [event["path"] for event in data("ls", f"{LAKE}@main/raw", "--json").events[:-1]] == ["raw/a.csv", "raw/x/"]
+    assert "first rows" in data("log", "--repo", LAKE).out.splitlines()[0]
+    assert data("tag", "v1", "--repo", LAKE).code == data("branch", "dev", "v1", "--repo", LAKE).code == 0
+    assert data("tag", "--repo", LAKE).out.startswith("v1  ")
+    data("put", str(write(tmp_path / "d.csv", "dev")), "--to", "dev:raw/a.csv", "--repo", LAKE)
+    data("put", str(write(tmp_path / "m.csv", "main!")), "--to", "main:raw/a.csv", "--repo", LAKE)
+    assert data("diff", "main...dev", "--repo", LAKE).out.startswith("!")
+    refused(data("merge", "dev", "--into", "main", "--repo", LAKE), "both sides changed raw/a.csv", code=1)
+    assert data("merge", "dev", "--into", "main", "--strategy", "source-wins", "--repo", LAKE).code == 0
+    assert data("get", f"{LAKE}@main/raw/a.csv", "-").out == "dev"
+    assert data("revert", "main", "main", "--repo", LAKE).code == 0
+    assert data("get", f"{LAKE}@main/raw", "out").code == 0
+    assert (tmp_path / "out/a.csv").read_text() == "main!" and (tmp_path / "out/x/b.csv").read_text() == "2"
+    assert data("rm", f"{LAKE}@main/raw", "-r").code == 0 and "no files" in data("ls", "--repo", LAKE).out
+    assert data("branch", "-d", "dev", "--repo", LAKE).code == data("tag", "-d", "v1", "--repo", LAKE).code == 0
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_what_it_refuses(lake: Double, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(data("ls", f"{LAKE}@mian"), "did you mean 'main'?")
+    refused(data("log", "--repo", "lakefs://lace"), "lace")
+    refused(data("branch", "-d", "main", "--repo", LAKE), "default branch", code=1)
+    refused(data("gc", "--repo", LAKE), "cared for by its server")
+    monkeypatch.setenv("MLDLC_LAKEFS_SECRET_ACCESS_KEY", "wrong")
+    done = data("log", "--repo", LAKE)
+    refused(done, "credentials", code=1)
+    assert SECRET_KEY not in done.err and "wrong" not in done.err
