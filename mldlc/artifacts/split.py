@@ -47,10 +47,33 @@ def write_split(
     parts, counts = [], np.zeros(len(names), dtype=np.int64)
     for number, (name, codes) in enumerate(partitions):
         file = f"part-{number:05d}.arrow"
-        write_partition(pl.DataFrame({"split": np.asarray(codes, np.uint8)}), out / file)
+        write_codes(out / file, codes)
         parts.append({"name": name, "file": file, "rows": len(codes)})
         counts += np.bincount(codes, minlength=len(names))
+    return write_split_manifest(out, names, parts, counts, info)
+
+
+def write_codes(path: Path, codes: np.ndarray) -> None:
+    """Write the uint8 codes of one partition."""
+    write_partition(pl.DataFrame({"split": np.asarray(codes, np.uint8)}), path)
+
+
+def read_codes(path: Path) -> np.ndarray:
+    """The uint8 codes of one partition."""
+    return np.asarray(pl.read_ipc(path)["split"].to_numpy(), dtype=np.uint8)
+
+
+def write_split_manifest(
+    out: Path,
+    names: Sequence[str],
+    parts: Sequence[Mapping[str, Any]],
+    counts: np.ndarray,
+    info: Mapping[str, Any] | None = None,
+) -> dict[str, int]:
+    """Write the manifest of a split whose partitions {name, file, rows} are written; counts: rows of each part, int."""
     totals = {name: int(n) for name, n in zip(names, counts, strict=True)}
-    manifest = {"format": FORMAT, "names": list(names), "counts": totals, "partitions": parts, "info": dict(info or {})}
+    manifest = {
+        "format": FORMAT, "names": list(names), "counts": totals, "partitions": list(parts), "info": dict(info or {})
+    }  # fmt: skip
     write_json(out / "manifest.json", manifest)
     return totals

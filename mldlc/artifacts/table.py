@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ class Table:
     def digest(self, partition: Partition) -> str:
         """Digest of a partition's bytes: equal rows give equal ones."""
         return self.artifact.file_digest(partition.file)
+
+    def only(self, partition: Partition) -> Table:
+        """This table with one of its partitions."""
+        part = copy(self)
+        part.partitions, part.rows = (partition,), partition.rows
+        return part
 
     def scan(self, partition: Partition | None = None) -> pl.LazyFrame:
         """Lazy frame over one partition or all of them in order; nothing is read yet."""

@@ -13,6 +13,8 @@ from mldlc.store import leases, objects, records
 from mldlc.store.batch import Staged, write_group
 from mldlc.store.layout import Store
 
+FEW = 8  # below that many items their own syncs are cheaper than two of the whole file system
+
 
 class Lease(Protocol):
     """The right to execute one key; it ends with the process that holds it."""
@@ -99,6 +101,11 @@ class LocalObjects:
             lease.release()
 
     def keep(self, made: Sequence[tuple[Path, Record]]) -> list[Record]:
+        if len(made) < FEW:
+            outputs = [self.put(folder, "Any") for folder, _ in made]
+            whole = [replace(record, outputs={"part": o}) for o, (_, record) in zip(outputs, made, strict=True)]
+            records.write_records(self.store, whole)
+            return whole
         staged = [Staged(self.store, folder, "Any") for folder, _ in made]
         whole = [replace(record, outputs={"part": item.output}) for item, (_, record) in zip(staged, made, strict=True)]
         write_group(self.store, staged, whole)
