@@ -75,6 +75,7 @@ class Typed:
     targets: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     observe: str = ""
+    items: str = ""
     lineage: bool = False
     nondeterministic: tuple[str, ...] = ()
     note: str = ""
@@ -126,6 +127,7 @@ class Draft:
 
     root: the project root, where relative paths start. files: config files read -> digest. composition: None when the
     draft came from the graph cache. cached: whether what earlier compilations left on disk may be used.
+    contents: source URI -> digest of each file, where its identity tells it.
     """
 
     ask: CompileRequest
@@ -140,6 +142,7 @@ class Draft:
     settings: dict[str, Any] = field(default_factory=dict)
     typed: dict[int, dict[str, tuple[Typed, dict[str, Any]]]] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+    contents: dict[str, tuple[str, ...]] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     previous: Plan | None = None
     plan: Plan | None = None

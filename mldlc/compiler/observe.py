@@ -15,7 +15,7 @@ from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
 from mldlc.store.codetree import tree_digest
 from mldlc.store.repository import SCHEMES
-from mldlc.store.statcache import StatCache, source_token
+from mldlc.store.statcache import StatCache, source_identity
 
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
 
@@ -48,10 +48,11 @@ def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
         pins = pin_all(versioned, draft.outputs)
         tokens |= {uri: pin.token for uri, pin in pins.items()}
         refs = {uri: pin.commit for uri, pin in pins.items()}
+        draft.contents |= {uri: pin.digests for uri, pin in pins.items()}
         draft.snapshot = replace(draft.snapshot, refs={**draft.snapshot.refs, **refs})
     for ref in wanted:
         if ref.uri not in tokens and ref.uri not in versioned and not draft.ask.offline:
-            token = source_token(ref, cache, HASH_LIMIT)
+            token, draft.contents[ref.uri] = source_identity(ref, cache, HASH_LIMIT)
             if token is not None:
                 tokens[ref.uri] = token
     cache.save()

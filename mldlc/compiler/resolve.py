@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
+from mldlc.compiler.partitions import changed
 from mldlc.plan.dag import downstream, reachable
 from mldlc.plan.diagnostic import Diagnostic, did_you_mean, fail
 from mldlc.plan.keys import node_key
@@ -25,6 +26,8 @@ def run(draft: Draft) -> None:
             node.action = "skip"
         node.key = _key(draft, node)
         _look_up(draft, store, node, forced)
+        if node.action == "run":
+            node.note = changed(draft, store, node)
     _demand(draft)
     _one_target(draft)
 

@@ -71,6 +71,7 @@ def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:
         targets=tuple(dict.fromkeys(targets_in(params))),
         files=spec.code,
         observe=spec.observe,
+        items=spec.items,
         lineage=spec.lineage,
         nondeterministic=spec.nondeterministic,
         note=spec.describe(config) if spec.describe else "",

@@ -8,8 +8,8 @@ from typing import Any
 
 from mldlc.plan.codec import digest
 
-TYPES, TYPES_FILE = "types_item", "types.json"  # function of the item, and what it writes
-PART, PART_FILE = "part_item", "part.arrow"
+TYPES, TYPES_FILE = "_mapped.<locals>.types_item", "types.json"  # function of the item, and what it writes
+PART, PART_FILE = "_mapped.<locals>.part_item", "part.arrow"
 Item = dict[str, str]
 Find = Callable[[str, Item], Mapping[str, Path] | None]
 

@@ -18,6 +18,7 @@ COLLECT = StepSpec(
     outputs={"table": Table},
     reads={"source": Source},
     sources=source_refs,
+    items="mldlc.data.partitions:collected",
     needs=_LIGHT,
     packages=("polars",),
     impl="mldlc.data.collect:run",

@@ -68,6 +68,8 @@ class StepSpec:
     sources: for steps that read the outside world: validated config -> what they read.
     observe: for effects, "module:function" with `observe(cfg, outputs_root) -> dict | None`: light, gives the state
     that stands outside; its "key" entry is compared with the step's key.
+    items: for steps that map their source files, "module:function" with `items(params, digests, find)`: light, gives
+    (name of the mapped function, item) of every partition, or None where that cannot be told; see `Context.map`.
     components: formal group -> {kind value -> module}: the chosen module joins the code hash.
     code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
     describe: validated config -> one line that the plan shows beside the stage (what a gate decides by, say).
@@ -85,6 +87,7 @@ class StepSpec:
     packages: tuple[str, ...] = ()
     sources: Callable[[Any], tuple[SourceRef, ...]] | None = None
     observe: str = ""
+    items: str = ""
     components: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     lineage: bool = False

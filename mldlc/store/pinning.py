@@ -22,12 +22,16 @@ TIMEOUT = 300.0  # seconds that a server may take for all pins of a plan
 
 @dataclass(frozen=True)
 class Pin:
-    """What an address stands for now. token: digest over (path, content digest, size) of the files, in order."""
+    """What an address stands for now. token: digest over (path, content digest, size) of the files, in order.
+
+    digests: of each file, where the store is here.
+    """
 
     commit: str
     token: str
     files: int
     bytes: int
+    digests: tuple[str, ...] = ()
 
 
 def pin_all(uris: Iterable[str], outputs: Path, config: Mapping[str, str] | None = None) -> dict[str, Pin]:
@@ -78,7 +82,8 @@ def _pin(versions: Versions, place: Address) -> Pin:
     if not entries:
         versions.source(commit, place.path)  # says what is near
     token = hash_bytes(canonical(["versioned", [[entry.path, entry.digest, entry.size] for entry in entries]]))
-    return Pin(commit, token, len(entries), sum(entry.size for entry in entries))
+    digests = tuple(entry.digest for entry in entries)
+    return Pin(commit, token, len(entries), sum(entry.size for entry in entries), digests)
 
 
 def _ask(question: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -61,8 +61,8 @@ def reasons(steps: list[Step], most: int = 4) -> list[str]:
     waits = dict.fromkeys(reason.stage for reason in found if reason.code == "upstream_runs")
     if waits:
         texts.append("waits for " + ", ".join(waits))
-    if not texts and steps[0].note:
-        texts = [steps[0].note]
+    if steps[0].note and (not texts or steps[0].action == "run"):
+        texts.append(steps[0].note)
     return texts if len(texts) <= most else [*texts[: most - 1], f"... and {len(texts) - most + 1} more (mldlc why)"]
 
 
