@@ -242,13 +242,17 @@ class Operations:
             for uri, data in self.bucket.items():
                 if uri == item["path"] or (item["type"] == "common_prefix" and uri.startswith(item["path"])):
                     files.append((item["destination"] + uri[len(item["path"]) :], data))
+        id = secrets.token_hex(8)
+        if not files:
+            error = {"message": f"nothing to import at {body['paths'][0]['path']}"}
+            self.imports[id] = [{"completed": False, "update_time": "2026-01-01T00:00:00Z", "error": error}]
+            return 202, {"id": id}
         entries = [put_bytes(repository, branch, path, data) for path, data in files]
         repository.reset(branch)
         assert len(below) == 1, "the double imports one location"
         made = repository.replace_below(
             branch, below[0], entries, body["commit"]["message"], body["commit"].get("metadata", {})
         )
-        id = secrets.token_hex(8)
         self.imports[id] = [
             {"completed": False, "update_time": "2026-01-01T00:00:00Z"},
             {"completed": True, "update_time": "2026-01-01T00:00:01Z", "commit": _commit(made)},

@@ -26,11 +26,11 @@ from tests.lakefs_double.spec import API, UPLOAD_METADATA, Operation, Spec, load
 
 ACCESS_KEY = "AKIADOUBLEDOUBLE"
 SECRET_KEY = "double/Secret+Key0123456789abcdefghijklmn"
-BLOCK = 1 << 16
+BLOCK = 1 << 20
 
 
 class Request(NamedTuple):
-    """One request that came. sent: bytes of body that went back."""
+    """One request that came, written down before it is answered. sent: bytes of body that go back."""
 
     operation: str
     method: str
@@ -293,26 +293,25 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             status = 206
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        end = start + (stop - start) // 2 if fault and fault.kind in ("cut", "lost") else stop
+        self._record(status, 0 if self.command == "HEAD" else end - start)
         self._head(status, headers | {"Content-Length": str(stop - start)})
         if self.command == "HEAD":
-            self._record(status, 0)
             return
-        end = start + (stop - start) // 2 if fault and fault.kind in ("cut", "lost") else stop
         with path.open("rb") as file:
             file.seek(start)
             for at in range(start, end, BLOCK):
                 self.wfile.write(file.read(min(BLOCK, end - at)))
-        self._record(status, end - start)
         if end != stop:
             self._hang_up(None)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: bool = False) -> None:
         self._drain()
         size = {} if status in (204, 304) else {"Content-Length": str(len(body))}
-        self._head(status, (headers or {}) | size)
         shown = b"" if self.command == "HEAD" else body[: len(body) // 2] if cut else body
-        self.wfile.write(shown)
         self._record(status, len(shown))
+        self._head(status, (headers or {}) | size)
+        self.wfile.write(shown)
         if cut:
             self._hang_up(None)
 

@@ -1,4 +1,4 @@
-"""A file of a lakeFS commit as a stream: flat memory, seekable by range requests, taken up again when it breaks off."""
+"""Reading files of a lakeFS commit: as a stream in flat memory that outlives its connections, and by the S3 gateway."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mldlc.plan.versions import PathNotFound, Unavailable
 from mldlc.store.lakefs.client import FIRST_WAIT, TRIES, ApiError
+from mldlc.store.lakefs.credentials import Credentials
 from mldlc.store.lakefs.repository import Repository
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 BUFFER = 1 << 20  # bytes
+REGION = "us-east-1"  # what the gateway's signatures are made for; it takes any
+
+
+def gateway_options(credentials: Credentials) -> dict[str, str]:
+    """What `pl.scan_*` needs for `s3://<repository>/<commit>/<path>` at the server's S3 gateway. It holds the keys."""
+    options = {
+        "aws_endpoint_url": credentials.endpoint,
+        "aws_access_key_id": credentials.access_key,
+        "aws_secret_access_key": credentials.secret_key,
+        "aws_region": REGION,
+        "aws_virtual_hosted_style_request": "false",
+    }
+    return options | ({"aws_allow_http": "true"} if credentials.endpoint.startswith("http://") else {})
 
 
 def open_object(repository: Repository, commit: str, path: str, *, presign: bool) -> BinaryIO:

@@ -26,13 +26,11 @@ from mldlc.store.lakefs.client import ApiError, Client
 from mldlc.store.lakefs.credentials import find_credentials
 from mldlc.store.lakefs.draft import LakeFSDraft, open_draft
 from mldlc.store.lakefs.merging import merge_into, revert_on
-from mldlc.store.lakefs.reading import open_object
+from mldlc.store.lakefs.reading import gateway_options, open_object
 from mldlc.store.lakefs.repository import Repository
 from mldlc.store.lakefs.transfer import Progress
 from mldlc.store.versions.globs import compile_glob, literal_prefix
 from mldlc.store.versions.names import RUN_BRANCH, check_branch, check_tag
-
-REGION = "us-east-1"  # what the gateway's signatures are made for; it takes any
 
 
 def open_lakefs(
@@ -167,16 +165,7 @@ class LakeFSVersions:
         ]
         if not found:
             raise self._no_path(ref, commit, glob)
-        credentials = self.repository.client.credentials
-        options = {
-            "aws_endpoint_url": credentials.endpoint,
-            "aws_access_key_id": credentials.access_key,
-            "aws_secret_access_key": credentials.secret_key,
-            "aws_region": REGION,
-            "aws_virtual_hosted_style_request": "false",
-        }
-        if credentials.endpoint.startswith("http://"):
-            options["aws_allow_http"] = "true"
+        options = gateway_options(self.repository.client.credentials)
         return Source(tuple(f"s3://{self.repository.name}/{commit}/{path}" for path in found), tuple(found), options)
 
     def open(self, ref: str, path: str) -> BinaryIO:
