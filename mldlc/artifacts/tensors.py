@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,14 +98,27 @@ def write_tensors(out: Path, partitions: Iterable[tuple[str, pl.DataFrame]], inf
     "classes"}}; `layout` is added. The label is mandatory in a written table.
     """
     parts: list[dict[str, Any]] = []
-    columns: list[Column] = []
+    schema: Mapping[str, pl.DataType] = {}
     for number, (name, frame) in enumerate(partitions):
-        if "label" not in frame.columns:
-            raise ValueError("a prepared table needs the column 'label'")
         file = f"part-{number:05d}.arrow"
-        frame.write_ipc(out / file, compression="uncompressed", record_batch_size=BATCH_ROWS)
+        write_tensor_part(out / file, frame)
         parts.append({"name": name, "file": file, "rows": frame.height})
-        roles = {"label": "label", "weight": "weight"}
-        columns = [Column(n, str(t), roles.get(n, "feature")) for n, t in frame.schema.items()]
-    write_manifest(out, columns, parts, {**info, "layout": LAYOUT})
+        schema = frame.schema
+    write_tensor_manifest(out, schema, parts, info)
     return sum(part["rows"] for part in parts)
+
+
+def write_tensor_part(path: Path, frame: pl.DataFrame) -> None:
+    """Write one partition; ValueError without a label."""
+    if "label" not in frame.columns:
+        raise ValueError("a prepared table needs the column 'label'")
+    frame.write_ipc(path, compression="uncompressed", record_batch_size=BATCH_ROWS)
+
+
+def write_tensor_manifest(
+    out: Path, schema: Mapping[str, pl.DataType], parts: Sequence[Mapping[str, Any]], info: Mapping[str, Any]
+) -> None:
+    """Write the manifest of a table whose partitions {name, file, rows} are written. info: see `write_tensors`."""
+    roles = {"label": "label", "weight": "weight"}
+    columns = [Column(name, str(dtype), roles.get(name, "feature")) for name, dtype in schema.items()]
+    write_manifest(out, columns, parts, {**info, "layout": LAYOUT})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import polars as pl
 
 from mldlc.artifacts.preprocessor import Preprocessor, save_preprocessor
 from mldlc.artifacts.table import Partition, Table
-from mldlc.artifacts.tensors import write_tensors
+from mldlc.artifacts.tensors import write_tensor_manifest, write_tensor_part, write_tensors
 from mldlc.data.fit import Fit, TrainRows
+from mldlc.plan.codec import digest
 from mldlc.plan.context import Context, StepError
+
+PART = "part.arrow"
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
@@ -22,25 +26,56 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     dropped = [item["column"] for item in selection.json("selection.json")["drop"]] if selection is not None else []
     train = TrainRows(table, inputs["split"], prepare.part)
     made = Fit(prepare, train, dropped, ctx.threads).run()
-    rows = write_tensors(ctx.out("table"), _tensors(ctx, table, train, made), made.info())
+    if len(table.partitions) > 1:
+        _by_partition(ctx, table, made)
+    else:
+        parts = ((part.name, _tensors(ctx, table, train.frame, part, made)) for part in table.partitions)
+        write_tensors(ctx.out("table"), parts, made.info())
     save_preprocessor(ctx.out("preprocessor"), made)
-    facts = {"rows": rows, "fit_rows": train.rows, "numeric": len(made.numeric), "categorical": len(made.categorical)}
+    facts = {
+        "rows": table.rows,
+        "fit_rows": train.rows,
+        "numeric": len(made.numeric),
+        "categorical": len(made.categorical),
+    }
     classes = (made.label or {}).get("classes")
     ctx.summary(facts | ({"classes": len(classes)} if classes else {}))
 
 
-def _tensors(ctx: Context, table: Table, train: TrainRows, made: Preprocessor) -> Iterator[tuple[str, pl.DataFrame]]:
+def _by_partition(ctx: Context, table: Table, made: Preprocessor) -> None:
+    """Where the fit stands, only new partitions are transformed; its counts and moments change no tensor."""
+    parts = {part.name: part for part in table.partitions}
+    fit = digest(
+        [list(made.inputs), list(made.ops), list(made.numeric), list(made.categorical), made.label, made.weight]
+    )
+
+    def tensors_item(name: str, item: Mapping[str, str], folder: Path) -> None:
+        write_tensor_part(folder / PART, _tensors(ctx, table, None, parts[name], made))
+
+    items = [(name, {"digest": digest(["tensors", table.digest(part), fit])}) for name, part in parts.items()]
+    listed = []
+    schema: Mapping[str, pl.DataType] = {}
+    for number, (name, folder) in enumerate(ctx.map(items, tensors_item).items()):
+        file = f"part-{number:05d}.arrow"
+        schema = schema or pl.read_ipc_schema(folder / PART)
+        ctx.adopt("table", file, folder / PART)
+        listed.append({"name": name, "file": file, "rows": parts[name].rows})
+    write_tensor_manifest(ctx.out("table"), schema, listed, made.info())
+
+
+def _tensors(
+    ctx: Context, table: Table, loaded: pl.DataFrame | None, part: Partition, made: Preprocessor
+) -> pl.DataFrame:
+    """One partition in tensor layout. loaded: its rows, where they are in memory."""
     assert made.label is not None
     names = [item["name"] for item in made.inputs] + [made.label["name"]] + ([made.weight] if made.weight else [])
-    for number, part in enumerate(table.partitions):
-        whole = train.frame if train.frame is not None else table.load(part)
-        frame = whole.select(list(dict.fromkeys(names)))
-        _check(frame, part, made)
-        out = made.transform_frame(frame, ctx.threads)
-        if made.label["kind"] == "class":
-            _check_classes(frame[made.label["name"]], out["label"].to_numpy(), part, made.label)
-        yield part.name, out
-        ctx.progress(number + 1, len(table.partitions), part.name)
+    whole = loaded if loaded is not None else table.load(part)
+    frame = whole.select(list(dict.fromkeys(names)))
+    _check(frame, part, made)
+    out = made.transform_frame(frame, ctx.threads)
+    if made.label["kind"] == "class":
+        _check_classes(frame[made.label["name"]], out["label"].to_numpy(), part, made.label)
+    return out
 
 
 def _check(frame: pl.DataFrame, part: Partition, made: Preprocessor) -> None:

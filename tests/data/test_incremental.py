@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mldlc.data.spec import CLEAN, COLLECT, SPLIT
+from mldlc.data.spec import CLEAN, COLLECT, PREPARE, SPLIT
 from tests.data.chain import Chain, config
 
 ROLES = {"id": "row_id", "y": "label"}
@@ -180,4 +180,27 @@ def test_a_run_over_changed_partitions_equals_a_run_in_a_fresh_store(
         assert not chain.worked, "nothing changed, so nothing is worked on"
 
 
-STAGES = (COLLECT, CLEAN, SPLIT)
+STAGES = (COLLECT, CLEAN, SPLIT, PREPARE)
+
+
+def test_only_new_partitions_are_transformed_where_the_fit_stands(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for number in range(5):
+        write(data, f"p{number}.csv", number)
+    stages = (COLLECT, CLEAN, SPLIT, PREPARE)
+    chosen = config(split="column", source={"roles": {**ROLES, "part": "ignore"}})
+    chosen["split"] = {**chosen["split"], "by": "part"}
+    for number, path in enumerate(csv(data)):
+        part = "train" if number < 3 else "val" if number == 3 else "test"
+        pl.read_csv(path).with_columns(part=pl.lit(part)).write_csv(path)
+    chain = Chain(tmp_path / "out", chosen, stages)
+    first = chain.run(csv(data))
+    pl.read_csv(data / "p4.csv").tail(30).write_csv(data / "p4.csv")
+    second = chain.run(csv(data))
+    assert first["data.prepare.preprocessor"] == second["data.prepare.preprocessor"], "the test part is not fitted on"
+    assert chain.worked["data.prepare"] == 1
+    assert second == Chain(tmp_path / "fresh", chosen, stages).run(csv(data))
+    pl.read_csv(data / "p0.csv").tail(30).write_csv(data / "p0.csv")
+    third = chain.run(csv(data))
+    assert chain.worked["data.prepare"] == 5, "the fit moved"
+    assert third == Chain(tmp_path / "fresh2", chosen, stages).run(csv(data))
