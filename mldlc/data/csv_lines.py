@@ -1,19 +1,16 @@
-"""CSV line by line in plain Python: the slow path that names the faulty row, or rewrites what Polars cannot read."""
+"""CSV line by line in plain Python: rows with their lines, the names of the columns, a copy that Polars can read."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from mldlc.data.dtypes import expected, from_text, nulled
 from mldlc.plan.context import StepError
 from mldlc.plan.diagnostic import did_you_mean
-
-BATCH = 50_000
 
 
 def delimiter(source: Any) -> str:
@@ -21,9 +18,11 @@ def delimiter(source: Any) -> str:
     return source.separator.strip(" ") or source.separator
 
 
-def rows(path: Path, source: Any) -> Iterator[tuple[int, list[str]]]:
-    """(line where the row ends, fields) of every row that is not blank or a comment; the header is one of them."""
-    line = 0
+def rows(
+    path: Path, source: Any, offset: int = 0, line: int = 0, *, blank: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """(line where the row ends, fields) of every row that is not a comment or, unless asked for, blank; the header is
+    one of them. offset, line: bytes and lines to skip, up to the start of a row."""
     comment = source.comment
 
     def lines(file: Any) -> Iterator[str]:
@@ -35,10 +34,11 @@ def rows(path: Path, source: Any) -> Iterator[tuple[int, list[str]]]:
 
     quoting = {"quotechar": source.quote} if source.quote else {"quoting": csv.QUOTE_NONE}
     try:
-        with path.open(encoding=source.encoding, newline="") as file:
+        with path.open("rb") as binary, io.TextIOWrapper(binary, source.encoding, newline="") as file:
+            binary.seek(offset)
             reader = csv.reader(lines(file), delimiter=delimiter(source), skipinitialspace=padded(source), **quoting)
             for fields in reader:
-                if fields:
+                if fields or blank:
                     yield line, fields
     except UnicodeDecodeError as error:
         raise StepError(
@@ -54,11 +54,24 @@ def padded(source: Any) -> bool:
     return source.separator != delimiter(source)
 
 
-def rewrite(path: Path, source: Any, target: Path) -> None:
+@dataclass(frozen=True)
+class Rewritten:
+    """How to read what `rewrite` wrote: `source` but for encoding, quotes and comments."""
+
+    separator: str
+    has_header: bool
+    null_values: Sequence[str]
+    quote: str
+    encoding: str = "utf-8"
+    comment: None = None
+
+
+def rewrite(path: Path, source: Any, target: Path) -> Rewritten:
     """Write the rows again as plain UTF-8 CSV, without padding, comments and blank lines."""
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter(source), quotechar=source.quote or '"', lineterminator="\n")
         writer.writerows(fields for _, fields in rows(path, source))
+    return Rewritten(source.separator, source.has_header, source.null_values, source.quote or '"')
 
 
 def header(path: Path, source: Any) -> list[str]:
@@ -98,62 +111,3 @@ def match_columns(path: Path, names: Sequence[str], source: Any) -> list[str]:
             hint=did_you_mean(extra[0], declared) or "declare it (role: ignore keeps it out), or set source.extra=drop",
         )  # fmt: skip
     return list(names)
-
-
-def check_widths(path: Path, width: int, source: Any) -> None:
-    """StepError at the first row that has not `width` fields."""
-    bad, first = 0, (0, 0)
-    for line, fields in rows(path, source):
-        if len(fields) != width:
-            first = first if bad else (line, len(fields))
-            bad += 1
-    if bad:
-        raise StepError(
-            f"{path.name}, line {first[0]}: {first[1]} fields, expected {width}{_others(bad)}",
-            where=f"{path}:{first[0]}", hint="is a separator inside a field that is not quoted?",
-        )  # fmt: skip
-
-
-def find_bad_value(path: Path, names: Sequence[str], source: Any, columns: Mapping[str, Any]) -> None:
-    """StepError that names the first value that does not fit its declared type; nothing when all fit."""
-    check_widths(path, len(names), source)
-    counts: dict[str, int] = {}
-    first: tuple[int, str, str] | None = None
-    for numbers, batch in _batches(path, source):
-        frame = pl.DataFrame(dict(zip(names, zip(*batch, strict=True), strict=True)), dict.fromkeys(names, pl.String))
-        for name, column in columns.items():
-            text = nulled(pl.col(name), [*source.null_values, *column.null_values, ""], strip=padded(source))
-            value = from_text(text, column.dtype, column.format, strict=False)
-            bad = frame.select(text=text, bad=text.is_not_null() & value.is_null())
-            hits = bad["bad"].arg_true()
-            if len(hits):
-                counts[name] = counts.get(name, 0) + len(hits)
-                found = (numbers[hits[0]], name, bad["text"][hits[0]])
-                first = found if first is None or found[0] < first[0] else first
-    if first is not None:
-        line, name, text = first
-        column = columns[name]
-        raise StepError(
-            f"{path.name}, line {line}, column '{name}': '{text}' is no {expected(column.dtype, column.format)}"
-            + _others(sum(counts.values())),
-            where=f"{path}:{line}",
-            hint=f"mend the file, or add '{text}' to source.columns.{name}.null_values, or declare another dtype",
-        )
-
-
-def _batches(path: Path, source: Any) -> Iterator[tuple[list[int], list[list[str]]]]:
-    numbers: list[int] = []
-    batch: list[list[str]] = []
-    for index, (line, fields) in enumerate(rows(path, source)):
-        if index or not source.has_header:
-            numbers.append(line)
-            batch.append(fields)
-        if len(batch) == BATCH:
-            yield numbers, batch
-            numbers, batch = [], []
-    if batch:
-        yield numbers, batch
-
-
-def _others(count: int) -> str:
-    return f" ({count} such values in the file)" if count > 1 else " (the only one in the file)"

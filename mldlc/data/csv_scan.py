@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from mldlc.artifacts.table import sink_partition
-from mldlc.data import csv_lines
+from mldlc.data import csv_faults, csv_lines
+from mldlc.data.csv_layout import UTF8, survey
 from mldlc.data.dtypes import TYPES, from_text, nulled
 from mldlc.plan.context import StepError
-
-UTF8 = ("utf-8", "utf8", "ascii")
+from mldlc.plan.diagnostic import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,34 @@ def read(path: Path, source: Any, columns: dict[str, Any], out: Path, temp: Path
     names = csv_lines.match_columns(path, found, source) if source.columns is not None else list(columns)
     if source.columns is None and len(found) != len(names):
         raise StepError(f"{path.name} has {len(found)} columns, the first file {len(names)}", where=str(path))
-    plain = path
-    if source.encoding.lower() not in UTF8 or (csv_lines.padded(source) and source.quote and _has(path, source.quote)):
+    if new := [name for name in found if name not in names and source.columns is None and source.has_header]:
+        hint = did_you_mean(new[0], names) or f"it has: {', '.join(names)}"
+        raise StepError(f"{path.name} has a column '{new[0]}' that the first file has not", where=str(path), hint=hint)
+    plain, how = path, source
+    padded_quotes = csv_lines.padded(source) and source.quote and _has(path, source.quote)
+    if padded_quotes or source.encoding.lower() not in UTF8:
         plain = temp / "rewritten.csv"
-        csv_lines.rewrite(path, source, plain)
-    if not _attempts(plain, names, source, columns, out):
-        csv_lines.find_bad_value(path, names, source, columns)
+        how = csv_lines.rewrite(path, source, plain)
+    if not _attempts(plain, names, how, columns, out, temp):
+        csv_faults.find(path, names, source, columns, _scan(plain, names, how, {}))
         # Every value fits, so the file only has blank lines or the like that Polars does not take.
         plain = temp / "rewritten.csv"
-        csv_lines.rewrite(path, source, plain)
-        _sink(plain, names, source, columns, out, native=False)
+        how = csv_lines.rewrite(path, source, plain)
+        _sink(plain, names, how, columns, out, native=False)
     (temp / "rewritten.csv").unlink(missing_ok=True)
 
 
-def _attempts(path: Path, names: list[str], source: Any, columns: dict[str, Any], out: Path) -> bool:
-    """Whether Polars read the file and no row can be short or blank."""
+def _attempts(path: Path, names: list[str], source: Any, columns: dict[str, Any], out: Path, temp: Path) -> bool:
+    """Whether Polars read the file and no row can be short or blank. Each way has its own file: a sink that failed may
+    still open its own after the error."""
     native = not csv_lines.padded(source) and not any(c.null_values for c in columns.values())
     for way in (True, False) if native else (False,):
+        made = temp / f"{out.stem}-{'native' if way else 'text'}.arrow"
         try:
-            _sink(path, names, source, columns, out, native=way)
-        except (pl.exceptions.ComputeError, pl.exceptions.InvalidOperationError):
+            _sink(path, names, source, columns, made, native=way)
+        except (pl.exceptions.ComputeError, pl.exceptions.InvalidOperationError, pl.exceptions.SchemaError):
             continue
+        shutil.move(made, out)
         return not _ends_in_null(path, names, source, columns, out)
     return False
 
@@ -102,12 +110,12 @@ def _sink(path: Path, names: list[str], source: Any, columns: dict[str, Any], ou
         ]  # fmt: skip
     else:
         frame = _scan(path, names, source, {})
-        exprs = [
-            from_text(
-                nulled(pl.col(n), [*source.null_values, *c.null_values], strip=strip), c.dtype, c.format, strict=True
-            )
+        empty = {n: [] if c.dtype == "string" else [""] for n, c in columns.items()}  # quoted, or Polars had it null
+        texts = {
+            n: nulled(pl.col(n), [*source.null_values, *c.null_values, *empty[n]], strip=strip)
             for n, c in columns.items()
-        ]
+        }
+        exprs = [from_text(texts[n], c.dtype, c.format, strict=True) for n, c in columns.items()]
     sink_partition(frame.select(exprs), out)
 
 
@@ -121,12 +129,16 @@ def _ends_in_null(path: Path, names: list[str], source: Any, columns: dict[str, 
     if not gaps:
         return False
     width = len(names)
+    height = pl.scan_ipc(out).select(pl.len()).collect().item()
+    layout = survey(path, source, width)
+    if layout is not None:
+        return layout.wrong > 0 or layout.rows - bool(source.has_header) != height
     lines = 0
     for _, fields in csv_lines.rows(path, source):
         if len(fields) != width:
             return True
         lines += 1
-    return lines - bool(source.has_header) != pl.scan_ipc(out).select(pl.len()).collect().item()
+    return lines - bool(source.has_header) != height
 
 
 def _has(path: Path, mark: str) -> bool:

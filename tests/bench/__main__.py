@@ -7,10 +7,21 @@ import importlib.util
 import io
 import sys
 
-from tests.bench import cli, compose, engine_nodes, loader_speed, profile_speed, store_records, tabular
+from tests.bench import (
+    cli,
+    compose,
+    csv_errors,
+    engine_nodes,
+    loader_speed,
+    profile_speed,
+    store_records,
+    tabular,
+    version_store,
+)
 from tests.bench.results import keep
 
 PRINTED = {
+    "Faults of a CSV file beside a plain Polars read": csv_errors,
     "Composition beside bare Hydra": compose,
     "Inline nodes, µs a node": engine_nodes,
     "In-core loader beside the bare permuted loop": loader_speed,
@@ -25,6 +36,7 @@ def main() -> None:
     sys.argv = sys.argv[:1]
     cli.main(quick)
     tabular.main(quick)
+    version_store.main(quick)
     for title, module in PRINTED.items():
         if module is profile_speed and not importlib.util.find_spec("pandas"):
             print(f"{title}: left as it is, stock whylogs needs pandas here", flush=True)
