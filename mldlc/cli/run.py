@@ -147,7 +147,7 @@ def _numbers(values: Any) -> list[tuple[str, float]]:
 
 @contextmanager
 def stopping() -> Iterator[tuple[threading.Event, list[int]]]:
-    """Ctrl-C and SIGTERM ask the run to stop; a second one goes through at once."""
+    """Ctrl-C, SIGTERM and a terminal that is closed ask the run to stop; a second one goes through at once."""
     stop, received = threading.Event(), []  # type: ignore[var-annotated]
 
     def handle(number: int, frame: object) -> None:
@@ -157,7 +157,10 @@ def stopping() -> Iterator[tuple[threading.Event, list[int]]]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` means: go on
+        asked.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in asked}
     try:
         yield stop, received
     finally:

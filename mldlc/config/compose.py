@@ -15,7 +15,7 @@ from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
 from mldlc.config.session import existing_folder
 from mldlc.config.tree import Ledger, digest
-from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
 
 if TYPE_CHECKING:
     from mldlc.config.seam import Composer
@@ -164,9 +164,13 @@ class _Sweep:
         if not self.request.multirun:
             return [(lines, ())]
         jobs = seam.points(self.composer, lines)
-        choices = tuple(line for line in jobs[0][0] if not self._is_value(line)) if jobs else ()
+        if not jobs:
+            raise fail(
+                "empty_sweep", "command line: the sweep has no points", hint="one of its ranges or globs is empty"
+            )
+        choices = tuple(line for line in jobs[0][0] if not self._is_value(line))
         try:
-            params = seam.sweeper_params(self._base(choices).cfg) if jobs else []
+            params = seam.sweeper_params(self._base(choices).cfg)
         except (DiagnosticError, *seam.Failure):
             return jobs  # the same mistake is met, and told, at the first point
         return seam.points(self.composer, params + lines) if params else jobs

@@ -38,6 +38,22 @@ def test_a_run_outlives_its_display(repo: Repository, line: str) -> None:
     assert shown["status"] == "ok" and shown["counts"]["run"] == 3
 
 
+@pytest.mark.parametrize(("nohup", "status"), [(False, "stopped"), (True, "ok")])
+def test_a_closed_terminal_stops_a_run_cleanly(repo: Repository, nohup: bool, status: str) -> None:
+    begun = repo.root / "begun"
+    text = "import time\nfrom pathlib import Path\n\n\ndef run(ctx, cfg, inputs):\n"
+    text += f"    Path({str(begun)!r}).touch()\n    time.sleep(2)\n    (ctx.out('out') / 'o.txt').write_text('o')\n"
+    repo.write("src/tallying/other.py", text)
+    stage = "+lifecycle.stages.o={kind: 'tallying.steps:OTHER', inputs: {after: a}}"
+    stages = f'"{stage}" "+lifecycle.stages.u={{kind: scope.noop, inputs: {{after: o}}}}"'  # u has not begun
+    waiting = f"for _ in $(seq 300); do [ -e {begun} ] && break; sleep 0.1; done"
+    ignore = "trap '' HUP; " if nohup else ""
+    begin = f"({ignore}exec {COMMAND} run {stages} --json > out) & P=$!"
+    done = shell(repo, f"{begin}; {waiting}; kill -HUP $P; wait $P")
+    assert done.returncode == (0 if nohup else 129), done.stderr
+    assert json.loads((repo.root / "out").read_text().splitlines()[-1])["status"] == status
+
+
 def test_a_failed_run_says_so_to_the_shell_when_nobody_listens(repo: Repository) -> None:
     repo.write("src/tallying/other.py", "def run(ctx, cfg, inputs):\n    raise ValueError('no')\n")
     stage = "+lifecycle.stages.o={kind: 'tallying.steps:OTHER', inputs: {after: a}}"

@@ -129,6 +129,9 @@ def test_a_sweep_tells_the_mistakes_of_all_points_once(repo: Repo) -> None:
         "command line: no option 'cn' in group 'model'",
         "command line: no option 'nn' in group 'model'",
     ] or sorted(found) == sorted(set(found))
+    assert errors(repo(), "seed=range(0)", multirun=True) == [
+        "command line: the sweep has no points; one of its ranges or globs is empty"
+    ]
     interval = errors(repo(), "seed=interval(0,1)", multirun=True)
     assert interval[0].startswith(
         "command line: 'seed=interval(0,1)': an interval has no list of points; a search can try it"
