@@ -93,7 +93,9 @@ class Operations:
 
     def listBranches(self, repository: Repository, call: Call) -> Answer:  # noqa: N802
         names = sorted(set(repository.heads) - (set() if call.query["show_hidden"] else repository.hidden))
-        return self._page(({"id": name, "commit_id": repository.heads[name]} for name in names), call, "id")
+        prefix = call.query.get("prefix", "")
+        rows = ({"id": name, "commit_id": repository.heads[name]} for name in names if name.startswith(prefix))
+        return self._page(rows, call, "id")
 
     def createBranch(self, repository: Repository, call: Call) -> Answer:  # noqa: N802
         body = call.body

@@ -14,6 +14,7 @@ from mldlc.store.lakefs.client import ApiError, Client
 from mldlc.store.lakefs.draft import LakeFSDraft
 from mldlc.store.lakefs.listing import iter_entries
 from mldlc.store.lakefs.repository import Repository, to_commit, with_token
+from mldlc.store.versions.names import RUN_BRANCH
 
 GATE_FILE = "mldlc_gate.yaml"
 GATE_PATH = f"_lakefs_actions/{GATE_FILE}"
@@ -43,6 +44,17 @@ def create_repository(client: Client, name: str, namespace: str, *, branch: str 
             raise
         raise RefExists(f"repository {name!r} is there already") from None
     return repository
+
+
+def draft_runs(repository: Repository) -> dict[str, float]:
+    """Runs whose drafts were neither published nor abandoned -> time of their last commit, seconds since the epoch.
+
+    Nothing on lakeFS removes them: `versions.draft(base, run=run).abandon()` does. Of drafts without a commit it is the
+    time of the commit that they began from.
+    """
+    rows = repository.rows("branches", query={"prefix": RUN_BRANCH, "show_hidden": True})
+    heads = {row["id"].removeprefix(RUN_BRANCH): row["commit_id"] for row in rows}
+    return {run: repository.commit(commit).time for run, commit in sorted(heads.items())}
 
 
 def import_objects(

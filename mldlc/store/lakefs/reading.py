@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from mldlc.plan.versions import PathNotFound, Unavailable
 from mldlc.store.lakefs.client import FIRST_WAIT, TRIES, ApiError
 from mldlc.store.lakefs.credentials import Credentials
+from mldlc.store.lakefs.listing import find_entry
 from mldlc.store.lakefs.repository import Repository
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class ObjectReader(io.RawIOBase):
         self._position = 0
         self._response: BaseHTTPResponse | None = None
         self._response = self._connect()
-        self._size = int(self._response.headers.get("Content-Length", 0))
+        length = self._response.headers.get("Content-Length")
+        self._size = int(length) if length else _size(repository, commit, path)
 
     def readable(self) -> bool:
         """True."""
@@ -119,6 +121,12 @@ class ObjectReader(io.RawIOBase):
         if self._position and response.status != 206:  # Range was not honoured: pass what was read before
             _skip(response, self._position)
         return response
+
+
+def _size(repository: Repository, commit: str, path: str) -> int:
+    """From the listing, where a proxy leaves out the length of an answer."""
+    entry = find_entry(repository, commit, path)
+    return entry.size if entry else 0
 
 
 def _skip(response: BaseHTTPResponse, count: int) -> None:

@@ -10,7 +10,14 @@ import pytest
 import yaml
 
 from mldlc.plan.versions import Denied, InvalidName, RefExists, VersionsError
-from mldlc.store.lakefs.administration import GATE_PATH, create_repository, gate_text, import_objects, write_gate
+from mldlc.store.lakefs.administration import (
+    GATE_PATH,
+    create_repository,
+    draft_runs,
+    gate_text,
+    import_objects,
+    write_gate,
+)
 from tests.lakefs_double.hooks import run_lua
 from tests.lakefs_double.running import client_of, running
 from tests.store.lakefs.conftest import Lake
@@ -29,6 +36,18 @@ def test_a_repository_is_created_once(lake: Lake) -> None:
     for name in ("ab", "Data", "-data", "a_b", "x" * 64):
         with pytest.raises(InvalidName, match="3 to 63"):
             create_repository(client, name, "local://x")
+
+
+def test_drafts_that_were_left_are_found(lake: Lake) -> None:
+    kept = lake.drafted("left", {"a": b"1"})
+    lake.versions.draft("main", run="begun")
+    lake.published("done", {"b": b"1"})
+    repository = lake.versions.repository
+    assert draft_runs(repository) == {"begun": 0.0, "left": lake.versions.commit(kept.head).time}
+    for run in draft_runs(repository):
+        lake.versions.draft("main", run=run).abandon()
+    assert draft_runs(repository) == {}
+    assert list(lake.state.heads) == ["main"] and lake.state.staged == {}
 
 
 def test_an_import_is_a_commit_of_the_draft(lake: Lake) -> None:

@@ -132,6 +132,16 @@ def test_nobody_listening_is_unavailable() -> None:
     assert recovered == [], "nothing was sent, so nothing can have been done"
 
 
+def test_the_proxy_of_the_environment_is_used(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(Unavailable, match="no connection"):
+        client_of(lake.double, tries=1).call("GET", f"{ROOT}/branches")
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+    assert client_of(lake.double, tries=1).call("GET", f"{ROOT}/branches")["results"]
+
+
 def test_another_server_is_recognised(lake: Lake) -> None:
     client, _ = waiting_client(lake)
     lake.double.fail("listBranches", "status", status=200, body=b"<html>please log in</html>")

@@ -208,6 +208,26 @@ def test_a_range_that_is_not_honoured_is_skipped_to(lake: Lake, monkeypatch: pyt
         assert file.read() == data[2_500_000:]
 
 
+def test_an_answer_without_its_length_is_read_whole(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.lakefs_double import server
+
+    data = os.urandom(MB)
+    lake.published("r", {"a": data})
+    head = server._Handler._head
+
+    def without_length(self: server._Handler, status: int, headers: dict[str, str]) -> None:
+        if self.operation == "storage":
+            self.close_connection = True
+            headers = {name: value for name, value in headers.items() if name != "Content-Length"} | {
+                "Connection": "close"
+            }
+        head(self, status, headers)
+
+    monkeypatch.setattr(server._Handler, "_head", without_length)
+    with lake.versions.open("main", "a") as file:
+        assert file.read() == data
+
+
 CHILD = """
 import sys
 from pathlib import Path
