@@ -10,35 +10,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-import threading
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+from mldlc.cli.data.fetch import Copy, copy_checked, opener, write
 from mldlc.cli.data.place import Place, open_place, parse_place, repository_arguments, select
 from mldlc.cli.data.refusals import reported
 from mldlc.cli.frame import emit
-from mldlc.cli.views.bar import Report, bar
 from mldlc.cli.views.data_text import shown
 from mldlc.cli.views.style import size
-from mldlc.plan.diagnostic import DiagnosticError, fail
-from mldlc.plan.versions import Entry, PathNotFound, Versions, VersionsError
+from mldlc.plan.diagnostic import fail
+from mldlc.plan.versions import Entry, Versions
 
-CHUNK = 1 << 20
 SHOWN = 5  # files named in a refusal
-Open = Callable[[str], BinaryIO]
-
-
-@dataclass(frozen=True)
-class Copy:
-    """One file to write. there: `target` has these bytes already."""
-
-    entry: Entry
-    target: Path
-    there: bool = False
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         shown_ = ", ".join(map(str, clashes[:SHOWN])) + (f" and {len(clashes) - SHOWN} more" if clashes[SHOWN:] else "")
         raise fail("in_the_way", f"{shown_}: there already, with other bytes", hint="overwrite with --force")
     new = [copy for copy in copies if not copy.there]
-    _write(_opener(versions, commit, place.path if "*" in place.path else folder, len(new)), new)
+    write(opener(versions, commit, place.path if "*" in place.path else folder, len(new)), new)
     count = sum(copy.entry.size for copy in new)
     if args.json:
         for copy in copies:
@@ -88,7 +71,7 @@ def _to_stdout(versions: Versions, commit: str, place: Place, entries: list[Entr
             "bad_arguments", f"command line: {place} is {len(entries)} files, and - takes one", hint="name a file"
         )
     with versions.open(commit, entries[0].path) as source:
-        _copy(source, sys.stdout.buffer, entries[0], lambda count: None)
+        copy_checked(source, sys.stdout.buffer, entries[0], lambda count: None)
     sys.stdout.buffer.flush()
     return 0
 
@@ -130,81 +113,3 @@ def _compared(entry: Entry, target: Path) -> Copy:
     from mldlc.store.hashing import hash_file
 
     return Copy(entry, target, there=hash_file(target) == entry.digest)
-
-
-def _opener(versions: Versions, commit: str, glob: str, count: int) -> Open:
-    """How to open `count` files of a commit: many that lie on this machine without asking the store for each."""
-    local: dict[str, str] = {}
-    if count > 1 and "local-paths" in versions.caps:
-        with suppress(PathNotFound):  # a name that reads as a glob
-            source = versions.source(commit, glob)
-            local = dict(zip(source.logical, source.paths, strict=True))
-
-    def opened(path: str) -> BinaryIO:
-        with suppress(KeyError, FileNotFoundError):
-            return Path(local[path]).open("rb")
-        return versions.open(commit, path)
-
-    return opened
-
-
-def _write(opened: Open, copies: list[Copy]) -> None:
-    """Fetch all into a folder beside their places, then rename each into its own: a failure before leaves nothing."""
-    from mldlc.store.durable import each
-
-    if not copies:
-        return
-    top = Path(os.path.commonpath([copy.target.absolute().parent for copy in copies]))
-    beside = next(folder for folder in (top, *top.parents) if folder.exists())
-    if not beside.is_dir():
-        raise fail("in_the_way", f"{beside} is a file, where a folder should be", hint="choose another DEST")
-    with tempfile.TemporaryDirectory(prefix=".mldlc-get-", dir=beside) as staging, bar("get", "bytes") as report:
-        meter = _Meter(sum(copy.entry.size for copy in copies), report)
-        each(lambda item: _fetch(opened, item[1].entry, Path(staging, str(item[0])), meter),
-             list(enumerate(copies)))  # fmt: skip
-        for number, copy in enumerate(copies):
-            _move(Path(staging, str(number)), copy.target)
-
-
-class _Meter:
-    """Bytes written so far, by any thread."""
-
-    def __init__(self, total: int, report: Report) -> None:
-        self._total, self._report = total, report
-        self._done = 0
-        self._lock = threading.Lock()
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self._done += count
-            self._report(self._done, self._total)
-
-
-def _fetch(opened: Open, entry: Entry, target: Path, meter: _Meter) -> None:
-    with opened(entry.path) as source, target.open("xb") as out:
-        _copy(source, out, entry, meter.add)
-
-
-def _copy(source: BinaryIO, out: BinaryIO, entry: Entry, wrote: Callable[[int], None]) -> None:
-    """One file, hashed on its way. VersionsError when its bytes are not those that were committed."""
-    from blake3 import blake3
-
-    hasher = blake3()
-    while data := source.read(CHUNK):
-        hasher.update(data)
-        out.write(data)
-        wrote(len(data))
-    if not entry.digest.startswith("etag:") and hasher.hexdigest() != entry.digest:
-        raise VersionsError(f"{entry.path} is damaged: its bytes are not those that were committed; verify the store")
-
-
-def _move(file: Path, target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        file.replace(target)
-    except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
-        raise _in_the_way(error) from None
-
-
-def _in_the_way(error: OSError) -> DiagnosticError:
-    return fail("in_the_way", f"{error.filename}: {error.strerror}", hint="choose another DEST")
