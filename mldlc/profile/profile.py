@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import polars as pl
 
 from mldlc.artifacts.split import Split
 from mldlc.artifacts.table import Table, write_json
+from mldlc.plan.codec import digest
 from mldlc.plan.context import Context, StepError
 from mldlc.profile.column import ColumnState, merge
+from mldlc.profile.combine import combined, compact, kept
 from mldlc.profile.config import NoProfile, WhylogsProfile
 from mldlc.profile.observe import Settings, family_of, observe
+from mldlc.profile.state_file import dump, load
 from mldlc.profile.summary import FORMAT, table_summary
 from mldlc.profile.view import dataset_view, serialise
 
@@ -40,7 +44,8 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
             f"the split has {found} rows, the table has {table.rows}", where="inputs.split",
             hint="bind the split that was made from this table",
         )  # fmt: skip
-    parts = profile_parts(ctx, table, split if names else None, settings, config.batch_rows)
+    profiled = by_partition if len(table.partitions) > 1 else profile_parts
+    parts = profiled(ctx, table, split if names else None, settings, config.batch_rows)
     whole = merged(list(parts.values()), settings)
     summary: dict[str, Any] = {"format": FORMAT, **table_summary(table.rows, whole, roles, settings, config.top)}
     (out / "profile.bin").write_bytes(serialise(dataset_view(whole, settings, {})))
@@ -76,6 +81,44 @@ def profile_parts(
         done += frame.height
         ctx.progress(done, table.rows, "rows")
     return states
+
+
+def by_partition(
+    ctx: Context, table: Table, split: Split | None, settings: Settings, batch_rows: int
+) -> dict[str, list[ColumnState]]:
+    """As `profile_parts`, of which only new partitions (with new codes of their rows) are profiled."""
+    names = split.names if split is not None else ("",)
+    size = kept(table.rows)
+    numbers = {part.name: number for number, part in enumerate(table.partitions)}
+
+    def states_item(name: str, item: Mapping[str, str], folder: Path) -> None:
+        part = table.partitions[numbers[name]]
+        codes = split.codes(numbers[name]) if split is not None else None
+        frame = table.load(part)
+        for number, states in enumerate(_states(frame, codes, len(names), settings, batch_rows)):
+            (folder / f"{number}.states").write_bytes(dump([compact(state, size, settings) for state in states]))
+
+    items = []
+    for name, number in numbers.items():
+        codes = split.artifact.file_digest(split.partitions[number]["file"]) if split is not None else ""
+        known = [table.digest(table.partitions[number]), codes, len(names), size]
+        items.append((name, {"digest": digest(["states", *known])}))
+    folders = ctx.map(items, states_item).values()
+    return combined(
+        {name: [load((f / f"{number}.states").read_bytes()) for f in folders] for number, name in enumerate(names)},
+        settings,
+    )
+
+
+def _states(
+    frame: pl.DataFrame, codes: np.ndarray | None, parts: int, settings: Settings, batch_rows: int
+) -> Iterator[list[ColumnState]]:
+    """States of each part of one partition."""
+    for code in range(parts):
+        part = frame if codes is None else frame.filter(pl.Series(codes == code))
+        extents = extents_of([part])
+        pieces = [part.slice(at, batch_rows) for at in range(0, max(part.height, 1), batch_rows)]
+        yield merged([profile_frame(piece, extents, settings) for piece in pieces], settings)
 
 
 def batches(table: Table, split: Split | None, batch_rows: int) -> Iterator[tuple[pl.DataFrame, np.ndarray | None]]:

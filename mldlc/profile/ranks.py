@@ -41,13 +41,13 @@ class Ranks:
 EMPTY = Ranks(np.empty(0), np.empty(0, np.int64))
 
 
-def of_counts(values: np.ndarray, counts: np.ndarray, exact: bool = True) -> Ranks:
-    """From sorted distinct values and their counts; compressed where there are more than LIMIT."""
-    if len(values) <= LIMIT:
+def of_counts(values: np.ndarray, counts: np.ndarray, exact: bool = True, limit: int = LIMIT) -> Ranks:
+    """From sorted distinct values and their counts; compressed where there are more than `limit`."""
+    if len(values) <= limit:
         return Ranks(values, counts, exact)
     ends = np.cumsum(counts)
     n = int(ends[-1])
-    borders = np.arange(LIMIT + 1, dtype=np.int64) * n // LIMIT
+    borders = np.arange(limit + 1, dtype=np.int64) * n // limit
     middles = (borders[:-1] + borders[1:]) // 2
     place = np.searchsorted(ends, middles, side="right")
     place[0], place[-1] = 0, len(values) - 1  # keep the extremes

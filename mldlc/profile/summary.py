@@ -26,7 +26,8 @@ def column_summary(state: ColumnState, role: str, settings: Settings, top: int) 
     """Facts of one column; null where a fact does not apply or is not finite.
 
     count: neither null nor NaN. mean, std, min, max, histogram: of finite values, exact. quantiles: exact up to 65,536
-    distinct values, rank error below 0.001 above. distinct_exact: false when `distinct` is a sketch's estimate.
+    distinct values, rank error below 0.001 above; so are the borders of the histogram of a large table in several
+    partitions. distinct_exact: false when `distinct` is a sketch's estimate.
     top: counts are at most `top_error` too high.
     """
     distinct, exact = distinct_of(state, settings)

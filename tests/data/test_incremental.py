@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mldlc.data.spec import CLEAN, COLLECT, PREPARE, SPLIT
+from mldlc.profile.spec import PROFILE
 from tests.data.chain import Chain, config
 
 ROLES = {"id": "row_id", "y": "label"}
@@ -180,7 +181,7 @@ def test_a_run_over_changed_partitions_equals_a_run_in_a_fresh_store(
         assert not chain.worked, "nothing changed, so nothing is worked on"
 
 
-STAGES = (COLLECT, CLEAN, SPLIT, PREPARE)
+STAGES = (COLLECT, CLEAN, SPLIT, PROFILE, PREPARE)
 
 
 def test_only_new_partitions_are_transformed_where_the_fit_stands(tmp_path: Path) -> None:
@@ -204,3 +205,16 @@ def test_only_new_partitions_are_transformed_where_the_fit_stands(tmp_path: Path
     third = chain.run(csv(data))
     assert chain.worked["data.prepare"] == 5, "the fit moved"
     assert third == Chain(tmp_path / "fresh2", chosen, stages).run(csv(data))
+
+
+def test_only_new_partitions_are_profiled(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for number in range(5):
+        write(data, f"p{number}.csv", number)
+    chain = Chain(tmp_path / "out", config(source={"roles": ROLES}), (COLLECT, CLEAN, SPLIT, PROFILE))
+    chain.run(csv(data))
+    assert chain.worked["profile.profile"] == 5
+    pl.read_csv(data / "p2.csv").with_columns(pl.col("a") * 1000).write_csv(data / "p2.csv")
+    made = chain.run(csv(data))
+    assert chain.worked["profile.profile"] == 1, "also where the range of a column moved"
+    assert made == Chain(tmp_path / "fresh", chain.config, chain.stages).run(csv(data))
