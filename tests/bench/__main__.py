@@ -13,6 +13,7 @@ from tests.bench import (
     csv_errors,
     engine_nodes,
     loader_speed,
+    partitions,
     profile_speed,
     store_records,
     tabular,
@@ -25,6 +26,7 @@ PRINTED = {
     "Composition beside bare Hydra": compose,
     "Inline nodes, µs a node": engine_nodes,
     "In-core loader beside the bare permuted loop": loader_speed,
+    "Changed partitions beside a fresh store": partitions,
     "Profile beside stock whylogs and Polars describe": profile_speed,
     "Records and trees beside bare syscalls": store_records,
 }
