@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mldlc.plan.versions import Conflict, Entry, Strategy
 from mldlc.store.versions.merging import merge_trees
 from mldlc.store.versions.ranges import Cut
-from mldlc.store.versions.trees import apply_changes, build_tree, iter_entries
+from mldlc.store.versions.trees import apply_changes, build_tree, iter_entries, open_tree
 from tests.store.versions.entry_strategies import changes, cuts, entries
 from tests.store.versions.nodes_memory import MemoryNodes, by_path, entry, in_order
 
@@ -111,6 +111,22 @@ def test_it_costs_what_the_sides_changed(turned: bool) -> None:
     merge_trees(nodes, base, source, dest)
     assert nodes.ranges_read() < 25  # of 200: those of the folder, the changed one on each side, the one written
     assert len(set(nodes.items) - before) <= 2  # a range at most and a tree
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_side_with_fewer_changes_is_put_on_the_other(turned: bool) -> None:
+    nodes = MemoryNodes()
+    many = [entry(f"part-{n:04d}", n) for n in range(5000)]
+    base = build_tree(nodes, many, Cut(50, 200))
+    long, short = ([item._replace(size=99) for item in some] for some in (many[::20], many[2501:2502]))
+    sides = [apply_changes(nodes, base, long), apply_changes(nodes, base, short)]
+    if turned:
+        sides.reverse()
+    total = len(open_tree(nodes, base).ranges)
+    nodes.ranges_read()
+    merged = merge_trees(nodes, base, *sides)
+    assert nodes.ranges_read() <= 2 * total + 2 + 1  # both differences, then the one range with the short change
+    assert merged == build_tree(nodes, [*many, *long, *short], Cut(50, 200))
 
 
 def test_nothing_is_read_where_one_side_did_not_change() -> None:

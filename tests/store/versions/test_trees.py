@@ -177,8 +177,9 @@ def test_a_cut_or_aged_node_is_written_again(store: Store) -> None:
 
 
 def test_a_failed_write_leaves_nothing(store: Store) -> None:
-    nodes = DiskNodes(store)
-    (store.root / "ranges").write_text("a file where a folder must be")
+    nodes, memory = DiskNodes(store), MemoryNodes()
+    (info,) = open_tree(memory, build_tree(memory, [entry("a")])).ranges
+    nodes.path("ranges", info.id).mkdir(parents=True)  # a folder where the file must be
     with pytest.raises(OSError):
         build_tree(nodes, [entry("a")])
     assert not list(store.work.iterdir())
