@@ -150,9 +150,8 @@ def test_diff_of_plans_runs_and_revisions(repo: Repository) -> None:
     subprocess.run([*git, "commit", "-qam", "two"], check=True)
     done = repo.mldlc("diff", "HEAD~1..HEAD")
     assert "second.value: 2 -> 4" in done.stdout, done.stderr
-    for value in (2, 3):
-        repo.mldlc("run", f"second.value={value}")
-    first, second = sorted(p.name for p in (repo.root / "outputs" / "runs").iterdir())
+    done = [repo.mldlc("run", f"second.value={value}", "--json").stdout for value in (2, 3)]
+    first, second = (json.loads(text.splitlines()[-1])["run"] for text in done)
     assert "second.value: 2 -> 3" in repo.mldlc("diff", first, second).stdout
     assert "No difference." in repo.mldlc("diff", "a.json", "a.json").stdout
     assert "no plan file, no run and no git revision" in repo.mldlc("diff", "a.json", "nope").stderr

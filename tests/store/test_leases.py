@@ -113,7 +113,7 @@ def test_never_two_holders_with_kills_at_random(store: Store, tmp_path: Path) ->
     end = time.monotonic() + seconds
     children: list = []
     killed = 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or (killed <= 40 and time.monotonic() < end + 60):  # a busy machine kills slowly
         while len(children) < 4:
             left = max(0.05, end - time.monotonic())
             child = FORK.Process(target=_contend, args=(store, chance.randrange(1 << 30), witness, left))

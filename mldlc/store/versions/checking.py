@@ -108,10 +108,15 @@ class Check:
     def _check_drafts(self) -> None:
         for run in draft_runs(self.store):
             folder = self.store.root / "drafts" / run
+            part = "head"
             try:
+                with suppress(FileNotFoundError):
+                    parse_head(folder / part)
+                part = "draft.json"
                 draft = read_draft(self.store, run)
             except VersionsError as error:
-                self._add("damaged", folder, "a draft", str(error), "remove the folder: the run begins again")
+                hint = f"remove {folder}: the run begins again"
+                self._add("damaged", folder / part, "a draft", str(error), hint)
                 continue
             for part, id in (("draft.json", draft.base), ("head", draft.head)) if draft else ():
                 if self._commits.has(id):

@@ -57,9 +57,9 @@ def _work(root: Path, outside: Path, seed: int) -> None:
     """Runs without end, with branches that come and go and a collection now and then."""
     versions = open_versions(open_store(root))
     chance = random.Random(seed)
-    if not seed:
-        versions.branch("exp", "main")
     while True:
+        if "exp" not in versions.branches():  # the one before was perhaps killed between taking it away and making it
+            versions.branch("exp", "main")
         _run(versions, outside, _next_round(versions))
         match chance.randrange(4):
             case 0:
@@ -71,8 +71,6 @@ def _work(root: Path, outside: Path, seed: int) -> None:
             case 2:
                 versions.gc(keep_commits=3, grace_seconds=0.001)
                 collect_garbage(versions.store, grace_seconds=0.001)
-        if "exp" not in versions.branches():
-            versions.branch("exp", "main")
 
 
 def _check(versions: EmbeddedVersions) -> int:
