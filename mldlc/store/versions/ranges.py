@@ -26,8 +26,8 @@ WIDTHS = {0: "", 1: "B", 2: "H", 4: "I"}  # no code where all entries have one m
 class Cut(NamedTuple):
     """Where ranges end: after a path whose hash falls to one in `every`, and after `most` entries at the latest.
 
-    Another `every` gives other ids. Measured with 10,000 of a million entries changed all over: 2048 makes 483 files and
-    takes 1.5 times what rewriting columns takes; 4096 makes 242 and takes 0.9; 8192 doubles what one change writes.
+    Another `every` gives other ids. Measured with 10,000 of a million entries changed all over: 2048 makes 483 files
+    and takes 1.5 times what rewriting columns takes; 4096 makes 242 and takes 0.9; 8192 doubles what one change writes.
     """
 
     every: int = 4096
