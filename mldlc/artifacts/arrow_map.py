@@ -26,26 +26,29 @@ def map_columns(path: Path, columns: Sequence[tuple[np.dtype, int | None]]) -> l
     with path.open("rb") as file:
         size = path.stat().st_size
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)) if size else memoryview(b"")
+    return [_batch(data, path, offset, meta, columns) for offset, meta, _ in batches(data, path)]
+
+
+def batches(data: memoryview, path: Path) -> list[tuple[int, int, int]]:
+    """(offset, bytes of metadata, bytes of body) of each record batch. ValueError when it is no Arrow IPC file."""
     if bytes(data[:6]) != MAGIC or bytes(data[-6:]) != MAGIC:
         raise ValueError(f"{path} is no Arrow IPC file")
-    (length,) = struct.unpack_from("<i", data, size - 10)
-    footer = size - 10 - length
-    start, count = _vector(data, _root(data, footer), 3)
-    blocks = [struct.unpack_from("<qi4xq", data, start + 24 * i) for i in range(count)]
-    return [_batch(data, path, offset, meta, columns) for offset, meta, _ in blocks]
+    (length,) = struct.unpack_from("<i", data, len(data) - 10)
+    start, count = vector(data, root(data, len(data) - 10 - length), 3)
+    return [struct.unpack_from("<qi4xq", data, start + 24 * i) for i in range(count)]
 
 
 def _batch(
     data: memoryview, path: Path, offset: int, meta: int, columns: Sequence[tuple[np.dtype, int | None]]
 ) -> list[np.ndarray]:
-    batch = _indirect(data, _root(data, offset + 8), 2)
-    if _field(data, batch, 3):
+    batch = indirect(data, root(data, offset + 8), 2)
+    if field(data, batch, 3):
         raise ValueError(f"{path} is compressed")
-    (rows,) = struct.unpack_from("<q", data, _field(data, batch, 0)) if _field(data, batch, 0) else (0,)
-    nodes, node_count = _vector(data, batch, 1)
+    (rows,) = struct.unpack_from("<q", data, field(data, batch, 0)) if field(data, batch, 0) else (0,)
+    nodes, node_count = vector(data, batch, 1)
     if any(struct.unpack_from("<qq", data, nodes + 16 * i)[1] for i in range(node_count)):
         raise ValueError(f"{path} has nulls")
-    start, _ = _vector(data, batch, 2)
+    start, _ = vector(data, batch, 2)
     arrays, index = [], 0
     for dtype, width in columns:
         index += 1 if width is None else 2  # validity of the column, and of the list's items
@@ -56,11 +59,12 @@ def _batch(
     return arrays
 
 
-def _root(data: memoryview, at: int) -> int:
+def root(data: memoryview, at: int) -> int:
+    """Position of the root table of a flatbuffer."""
     return at + int(struct.unpack_from("<I", data, at)[0])
 
 
-def _field(data: memoryview, table: int, number: int) -> int:
+def field(data: memoryview, table: int, number: int) -> int:
     """Position of a field of a flatbuffer table, 0 when it is absent."""
     vtable = table - struct.unpack_from("<i", data, table)[0]
     (length,) = struct.unpack_from("<H", data, vtable)
@@ -69,14 +73,15 @@ def _field(data: memoryview, table: int, number: int) -> int:
     return table + offset if offset else 0
 
 
-def _indirect(data: memoryview, table: int, number: int) -> int:
-    at = _field(data, table, number)
+def indirect(data: memoryview, table: int, number: int) -> int:
+    """Position of what a field points to. ValueError when it is absent."""
+    at = field(data, table, number)
     if not at:
         raise ValueError("the Arrow file lacks a field that it must have")
     return at + int(struct.unpack_from("<I", data, at)[0])
 
 
-def _vector(data: memoryview, table: int, number: int) -> tuple[int, int]:
+def vector(data: memoryview, table: int, number: int) -> tuple[int, int]:
     """(position of the first item, number of items)."""
-    at = _indirect(data, table, number)
+    at = indirect(data, table, number)
     return at + 4, int(struct.unpack_from("<I", data, at)[0])

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from mldlc.artifacts.arrow_bits import clear_unused_bits
 from mldlc.artifacts.handle import Artifact
 
 FORMAT = "mldlc.table/1"
@@ -86,11 +87,13 @@ def sink_partition(frame: pl.LazyFrame, path: Path) -> None:
     """Stream a lazy frame into one canonical partition: memory stays flat, equal rows give equal bytes.
 
     The bytes under a null and the buffers of text would else tell how the frame came about (and on how many threads):
-    nulls lie over zeros, and text is written with offsets, not as views.
+    nulls lie over zeros, text is written with offsets, not as views, and unused bits are cleared.
     """
-    frame.select(_canonical(name, dtype) for name, dtype in frame.collect_schema().items()).sink_ipc(
+    schema = frame.collect_schema()
+    frame.select(_canonical(name, dtype) for name, dtype in schema.items()).sink_ipc(
         path, compression="uncompressed", record_batch_size=BATCH_ROWS, compat_level=pl.CompatLevel.oldest()
     )
+    clear_unused_bits(path, schema.dtypes())
 
 
 def _canonical(name: str, dtype: pl.DataType) -> pl.Expr:
