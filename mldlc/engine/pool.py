@@ -22,6 +22,8 @@ BOOT = (
     "from mldlc.engine.guardian import main; main(a['socket'], a['outputs'])"
 )
 KEPT = 1  # idle workers kept after their fresh step, for light steps that need the same heavy modules
+WAITING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}  # the user's own setting of either stands
+SPINS = "3000"  # libgomp's 300,000 at a barrier outlast a time slice: threads spin for one that waits for their core
 
 
 @dataclass
@@ -147,6 +149,8 @@ class Pool:
             "POLARS_MAX_THREADS": threads, "PYTHONPATH": os.pathsep.join([*self._roots.values(), *_inherited(live)]),
         }  # fmt: skip
         env.setdefault("PYTHONHASHSEED", "0")  # sets of texts then have one order: equal inputs give equal bytes
+        if not env.keys() & WAITING:
+            env["GOMP_SPINCOUNT"] = SPINS
         told = {"path": [*self._roots.values(), *path], "socket": theirs.fileno(), "outputs": str(self._outputs)}
         with self._log.open("ab") as log:
             self._guardian = subprocess.Popen(

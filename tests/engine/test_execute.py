@@ -7,6 +7,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from mldlc.engine.history import follow, read_run, runs
 from mldlc.engine.pool import Pool
 from mldlc.plan.diagnostic import DiagnosticError
@@ -113,6 +115,23 @@ def test_workers_are_shared_light_and_pinned_to_the_configured_threads(built: Bu
     assert looks[0]["heavy"] == [] and looks[0]["main"] is False and looks[0]["colorsys"] is False
     assert looks[0]["threads"] == 3 and looks[0]["omp"] == "3"
     assert str(watch.outputs / "store" / "work") in looks[0]["cwd"]
+
+
+@pytest.mark.parametrize(
+    ("own", "seen"),
+    [
+        ({}, ("3000", None)),
+        ({"GOMP_SPINCOUNT": "7"}, ("7", None)),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, (None, "ACTIVE")),  # a count beside it would override it
+    ],
+)
+def test_how_openmp_waits_is_the_users_choice(own, seen, built: Builder, watch: Watch, monkeypatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in own.items():
+        monkeypatch.setenv(name, text)
+    found = watch.run(built.add("a", "LOOK", value=1).plan()).steps["a"].summary["waiting"]
+    assert (found["GOMP_SPINCOUNT"], found["OMP_WAIT_POLICY"]) == seen
 
 
 def test_a_fresh_step_gets_its_own_preloaded_process_once(built: Builder, watch: Watch) -> None:
