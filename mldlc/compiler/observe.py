@@ -14,7 +14,7 @@ from mldlc.plan.codec import digest
 from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
 from mldlc.store.codetree import tree_digest
-from mldlc.store.repository import SCHEMES
+from mldlc.store.repository import SCHEMES, connection
 from mldlc.store.statcache import StatCache, source_identity
 
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
@@ -45,7 +45,7 @@ def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
     if versioned and not draft.ask.offline:
         from mldlc.store.pinning import pin_all
 
-        pins = pin_all(versioned, draft.outputs)
+        pins = pin_all(versioned, draft.outputs, connection(draft.points[0].config))
         tokens |= {uri: pin.token for uri, pin in pins.items()}
         refs = {uri: pin.commit for uri, pin in pins.items()}
         draft.contents |= {uri: pin.digests for uri, pin in pins.items()}

@@ -103,10 +103,11 @@ class StepContext:
 
     def source(self, uri: str, *, local: bool = False) -> Source:
         commit = next((s.commit for s in self._file.sources if s.uri == uri), "")
-        return versioned.read_source(uri, commit, self.outputs, self.temp if local else None, self.progress)
+        lakefs = self._file.setting.lakefs
+        return versioned.read_source(uri, commit, self.outputs, self.temp if local else None, lakefs, self.progress)
 
-    def versions(self, repository: str, config: Mapping[str, str]) -> Versions:
-        return versioned.repository(repository, self.outputs, config)
+    def versions(self, repository: str) -> Versions:
+        return versioned.repository(repository, self.outputs, self._file.setting.lakefs, self.progress)
 
     @property
     def pins(self) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from mldlc.engine.step_file import Setting
 from mldlc.plan.plan import Plan
 from mldlc.plan.step import Step
 from mldlc.store.layout import open_store
-from mldlc.store.repository import is_versioned
+from mldlc.store.repository import connection, is_versioned
 
 __all__ = ["Event", "Options", "Result", "StepResult", "execute"]
 
@@ -48,6 +48,7 @@ def execute(
         threads=executor.get("threads") or cpus,
         approvals=approvals.folders(plan.settings, plan.config.root, outputs),
         provenance=provenance(plan, journal.run),
+        lakefs=connection(plan.blobs.get(plan.points[0].config) if plan.points else None),
         pins={uri: commit for uri, commit in plan.snapshot.refs.items() if is_versioned(uri)},
         roots=roots,
     )

@@ -36,6 +36,7 @@ class Setting:
     """What is the same for all steps of a run. approvals: folders in order. roots: live code root -> frozen copy.
 
     provenance: the lineage keys that a commit of this run carries. pins: versioned address -> the commit it is read at.
+    lakefs: how sources reach the server; keys are references.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Setting:
     approvals: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
     pins: dict[str, str] = field(default_factory=dict)
+    lakefs: dict[str, str] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)
 
 

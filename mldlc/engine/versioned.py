@@ -16,13 +16,17 @@ from mldlc.store.repository import is_versioned, open_repository, parse_address
 CHUNK = 1 << 20
 
 
-def repository(address: str, outputs: Path, config: Mapping[str, str]) -> Versions:
+def repository(
+    address: str, outputs: Path, config: Mapping[str, str], progress: Callable[[float, float], None]
+) -> Versions:
     """The repository at an address; the embedded one is made if there is none. StepError, TransientError."""
     with as_step_errors():
-        return open_repository(address, outputs, config=config, create=True)
+        return open_repository(address, outputs, config=config, create=True, progress=progress)
 
 
-def read_source(uri: str, commit: str, outputs: Path, folder: Path | None, progress: Callable[..., None]) -> Source:
+def read_source(
+    uri: str, commit: str, outputs: Path, folder: Path | None, config: Mapping[str, str], progress: Callable[..., None]
+) -> Source:
     """The files of a versioned URI at a commit. folder: where they get their names back (link or download)."""
     if not is_versioned(uri):
         raise StepError(
@@ -30,7 +34,7 @@ def read_source(uri: str, commit: str, outputs: Path, folder: Path | None, progr
         )
     with as_step_errors():
         place = parse_address(uri)
-        versions = open_repository(place.repository, outputs)
+        versions = open_repository(place.repository, outputs, config=config)
         found = versions.source(commit or place.ref, place.path)
         if folder is None:
             return found

@@ -62,8 +62,8 @@ class Context(Protocol):
         """The files of a versioned source at its pinned commit, for `pl.scan_*`. local: as local files in any case."""
         ...
 
-    def versions(self, repository: str, config: Mapping[str, str]) -> Versions:
-        """For effects: the repository of versioned data at `store://` or `lakefs://<name>`; config: how to reach it."""
+    def versions(self, repository: str) -> Versions:
+        """For effects: the repository of versioned data at `store://` or `lakefs://<name>`."""
         ...
 
     @property

@@ -243,8 +243,10 @@ class Draft(Protocol):
         """Take an outside file: reflink or copy+hash, hardlink only with `take`; a known digest moves nothing."""
         ...
 
-    def put_many(self, files: Mapping[str, Path], *, take: bool = False) -> list[Entry]:
-        """`put` for many files, several at a time."""
+    def put_many(
+        self, files: Mapping[str, Path], *, take: bool = False, digests: Mapping[str, str] | None = None
+    ) -> list[Entry]:
+        """`put` for many files, several at a time. digests: of those names whose digest is known."""
         ...
 
     def remove(self, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.versions import PathNotFound, RefNotFound, VersionsError
-from mldlc.store.repository import open_repository
+from mldlc.store.repository import connection, open_repository
 
 MANIFEST = "manifest.json"
 
@@ -50,8 +50,7 @@ def main() -> None:
     """Answer `observe` for a lakeFS repository: [params, outputs] on stdin, the state on stdout."""
     params, outputs = json.load(sys.stdin)
     chosen = params["versions"]
-    config = {name: chosen[name] for name in ("endpoint", "access_key", "secret_key") if chosen.get(name)}
-    print(json.dumps(_look(f"lakefs://{chosen['repository']}", config, chosen, Path(outputs))))
+    print(json.dumps(_look(f"lakefs://{chosen['repository']}", connection(params), chosen, Path(outputs))))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mldlc.plan.diagnostic import fail
 from mldlc.plan.versions import Versions
@@ -52,20 +53,34 @@ def parse_address(uri: str) -> Address:
     raise fail("bad_address", f"'{uri}' is no address in lakeFS", found=uri, hint=hint)
 
 
+def connection(config: Any) -> dict[str, str]:
+    """How the `versions` group of a config reaches lakeFS: endpoint, and keys by reference; {} when it does not say."""
+    chosen = config.get("versions") if isinstance(config, Mapping) else None
+    if not isinstance(chosen, Mapping) or chosen.get("kind") != "lakefs":
+        return {}
+    return {name: str(chosen[name]) for name in ("endpoint", "access_key", "secret_key") if chosen.get(name)}
+
+
 def open_repository(
-    repository: str, outputs: Path, *, config: Mapping[str, str] | None = None, create: bool = False
+    repository: str,
+    outputs: Path,
+    *,
+    config: Mapping[str, str] | None = None,
+    create: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Versions:
     """The versions behind `store://` (under the outputs root) or `lakefs://<repo>`.
 
-    config: of a `versions` group (endpoint, credentials by reference). create: make the store if there is none.
+    config: see `connection`. create: make the store if there is none. progress: bytes uploaded and in all.
     DiagnosticError: `no_store`, `missing_package` (lakeFS without its extra). VersionsError: no credentials.
     """
     if repository.startswith("lakefs://"):
+        from mldlc.store.lakefs.versions import open_lakefs
+
         try:
-            from mldlc.store.lakefs.versions import open_lakefs
+            return open_lakefs(repository.removeprefix("lakefs://").strip("/"), config=config or {}, progress=progress)
         except ImportError as error:
             raise fail("missing_package", f"lakeFS needs {error.name}", hint="pip install 'mldlc[lakefs]'") from None
-        return open_lakefs(repository.removeprefix("lakefs://").strip("/"), config=config or {})
     from mldlc.store.layout import existing_store, open_store
     from mldlc.store.versions.embedded import open_versions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +21,7 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Publish; summary `published`: the address at the commit. StaleRead goes to the loop, which plans again."""
     chosen = cfg.versions
     repository = f"lakefs://{chosen.repository}" if chosen.kind == "lakefs" else "store://"
-    config = {
-        name: value
-        for name in ("endpoint", "access_key", "secret_key")
-        if (value := getattr(chosen, name, None)) is not None
-    }
-    versions = ctx.versions(repository, config)
+    versions = ctx.versions(repository)
     try:
         commit = _publish(ctx, chosen, versions, inputs, repository)
     except StaleRead:
@@ -52,15 +48,15 @@ def _publish(ctx: Context, chosen: Any, versions: Versions, inputs: Mapping[str,
     }
     reads = _reads(ctx, versions, repository, chosen.branch)
     draft = versions.draft(chosen.branch, run=f"{ctx.run}-{ctx.stage}")
-    draft.remove(f"{chosen.prefix}/")
-    total = sum(len(artifact.files) for artifact in parts.values())
-    done = 0
-    for part, artifact in parts.items():
-        for name, path in artifact.files.items():
-            draft.put(f"{chosen.prefix}/{part}/{name}", path, digest=path_digest(path))
-            done += 1
-            ctx.progress(done, total, f"{part}/{name}")
-    draft.put(f"{chosen.prefix}/{MANIFEST}", _manifest(ctx, parts))
+    files = {
+        f"{chosen.prefix}/{part}/{name}": path for part, item in parts.items() for name, path in item.files.items()
+    }
+    digests = {name: digest for name, path in files.items() if (digest := path_digest(path))}
+    files[f"{chosen.prefix}/{MANIFEST}"] = _manifest(ctx, parts)
+    for entry in versions.entries(draft.base, f"{chosen.prefix}/"):
+        if entry.path not in files:
+            draft.remove(entry.path)
+    draft.put_many(files, digests=digests)
     message = f"{ctx.provenance.get('mldlc.project', chosen.prefix)}: {ctx.stage} of run {ctx.run}"
     try:
         draft.commit(message, metadata)
@@ -91,7 +87,6 @@ def _reads(ctx: Context, versions: Versions, repository: str, branch: str) -> di
     found = {}
     for address, commit in ctx.pins.items():
         if address.startswith(stem):
-            prefix = address[len(stem) :]
-            special = min((prefix.find(mark) for mark in "*?[" if mark in prefix), default=len(prefix))
-            found[prefix[:special]] = versions.digest(commit, prefix[:special])
+            prefix = re.split(r"[*?\[]", address[len(stem) :], maxsplit=1)[0]  # what every match of a glob begins with
+            found[prefix] = versions.digest(commit, prefix)
     return found

@@ -7,13 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mldlc.plan.diagnostic import DiagnosticError
+from mldlc.store.lakefs.versions import LakeFSVersions
 from mldlc.store.layout import open_store
 from mldlc.store.versions.embedded import EmbeddedVersions, open_versions
+from tests.lakefs_double.running import running
+from tests.lakefs_double.server import ACCESS_KEY, SECRET_KEY
 from tests.projects import Repository, actions
 
 LIFECYCLE = """
@@ -215,3 +220,81 @@ def test_another_outputs_folder_has_its_own_store(repo: Repository) -> None:
     done = repo.mldlc("run", env={**os.environ, "MLDLC_OUTPUTS": str(repo.root / "other")})
     assert done.returncode == 0, done.stderr
     assert not list(versions(repo).entries("main", "default/"))
+
+
+LAKE = "lakefs://lake"
+
+
+@pytest.fixture
+def lake(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LakeFSVersions]:
+    """A double of a lakeFS server with the rows on `main`; only the endpoint's own variables lead to it."""
+    with running(tmp_path / "server") as (double, made):
+        monkeypatch.setenv("MLDLC_LAKEFS_ENDPOINT", double.endpoint)
+        monkeypatch.setenv("MLDLC_LAKEFS_ACCESS_KEY_ID", ACCESS_KEY)
+        monkeypatch.setenv("MLDLC_LAKEFS_SECRET_ACCESS_KEY", SECRET_KEY)
+        pl.read_csv(repo.root / "a.csv").write_parquet(repo.root / "a.parquet")
+        draft = made.draft("main", run="put")
+        draft.put_many({"raw/a.csv": repo.root / "a.csv", "columns/a.parquet": repo.root / "a.parquet"})
+        draft.commit("rows", {})
+        draft.publish("main")
+        yield made
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ("source.path=lakefs://lake@main/raw/*.csv",),
+        ("source=parquet", "source.path=lakefs://lake@main/columns/a.parquet"),
+    ],
+    ids=["csv", "parquet"],
+)
+def test_a_run_reads_from_lakefs_publishes_there_and_converges(
+    repo: Repository, lake: LakeFSVersions, source: tuple[str, ...]
+) -> None:
+    config = (*source, "versions=lakefs", "versions.repository=lake", "versions.tag='v-{key}'")
+    before = lake.resolve("main")
+    summary = run(repo, *config)
+    assert summary["counts"]["applied"] == 1
+    head = lake.commit("main")
+    assert head.parents[0] == before and head.metadata["mldlc.run"] == summary["run"]
+    assert json.loads(head.metadata["mldlc.inputs"])[0][0].startswith(f"{LAKE}@{before}/")
+    assert list(lake.tags().values()) == [head.id]
+    assert {"default/manifest.json", "default/dataset/part-00000.arrow"} <= {e.path for e in lake.entries("main")}
+    again = repo.mldlc("plan", "--json", *config)
+    assert json.loads(again.stdout.splitlines()[-1])["counts"] == {
+        "run": 0, "maybe": 0, "reuse": 2, "apply": 0, "gate": 0, "in_place": 1,
+    }  # fmt: skip
+    assert SECRET_KEY not in "".join(
+        path.read_text(errors="replace") for path in (repo.root / "outputs").rglob("*") if path.is_file()
+    )
+
+
+def test_publishing_again_to_lakefs_uploads_only_what_changed(repo: Repository, lake: LakeFSVersions) -> None:
+    config = ("source.path=lakefs://lake@main/raw/*.csv", "versions=lakefs", "versions.repository=lake")
+    run(repo, *config)
+    old = {entry.path for entry in lake.entries("main", "default/")}
+    repo.write("b.csv", "age,income\n3,z\n")
+    draft = lake.draft("main", run="more")
+    draft.put("raw/b.csv", repo.root / "b.csv")
+    draft.commit("more", {})
+    before = draft.publish("main").id
+    run(repo, *config)
+    changed = {change.path for change in lake.diff(before, "main")}
+    assert changed == {"default/dataset/part-00001.arrow", "default/dataset/manifest.json", "default/manifest.json"}
+    assert old <= {entry.path for entry in lake.entries("main", "default/")}
+    run(repo, *config, "source.path=lakefs://lake@main/raw/a.csv")
+    assert {entry.path for entry in lake.entries("main", "default/")} == old, "what is no longer made goes"
+
+
+def test_a_server_that_is_not_there_is_told(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLDLC_LAKEFS_ENDPOINT", "http://127.0.0.1:1")
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"MLDLC_LAKEFS_{name}", "x")
+    done = repo.mldlc("plan", "source.path=lakefs://lake@main/raw/a.csv")
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "127.0.0.1:1" in done.stderr
+
+
+def test_nobody_to_be_for_lakefs_is_told(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = repo.mldlc("plan", "source.path=lakefs://lake@main/raw/a.csv")
+    assert done.returncode == 2 and "Traceback" not in done.stderr and ".lakectl.yaml" in done.stderr

@@ -81,21 +81,22 @@ class LakeFSDraft:
         return path
 
     def put(self, name: str, source: Path, *, take: bool = False, digest: str = "", media: str = "") -> Entry:
-        """As the port; `take` does nothing here. VersionsError: no such file, or its bytes have another digest."""
+        """As the port; `take` does nothing here. VersionsError: no such file, or (when it is sent) another digest."""
         self._check_open()
         check_path(name)
-        item = prepare(name, source, media)
-        if digest and item.digest != digest:
-            raise VersionsError(f"{source} has digest {item.digest}, not {digest} as was said")
+        item = prepare(name, source, media, digest)
         self._forget(name)
         return self._send([item])[0]
 
-    def put_many(self, files: Mapping[str, Path], *, take: bool = False) -> list[Entry]:
+    def put_many(
+        self, files: Mapping[str, Path], *, take: bool = False, digests: Mapping[str, str] | None = None
+    ) -> list[Entry]:
         """As the port; files whose bytes are on the branch already are not sent again."""
         self._check_open()
         for name in files:
             check_path(name)
-        items = each(lambda pair: prepare(*pair), list(files.items()))
+        known = digests or {}
+        items = each(lambda pair: prepare(*pair, digest=known.get(pair[0], "")), list(files.items()))
         for name in files:
             self._forget(name)
         return self._send(items)

@@ -30,33 +30,26 @@ HEADER = "x-lakefs-meta-"  # what user metadata of an upload through the server 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file to send. stamp: what the file's inode said when it was hashed; it must say so still when it is sent."""
+    """One file to send. digest: BLAKE3-256 of its bytes, which must be what is sent."""
 
     path: str
     source: str
     digest: str
     size: int
     media: str
-    stamp: tuple[int, int, int]
 
 
-def prepare(path: str, source: Path, media: str = "") -> Upload:
-    """Hash a file. VersionsError: there is none, it is no regular file, it is being written."""
+def prepare(path: str, source: Path, media: str = "", digest: str = "") -> Upload:
+    """Hash a file, unless its digest is known. VersionsError: there is none, it is no regular file."""
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise VersionsError(f"cannot read {source} for {path!r}: {error.strerror}") from None
-    try:
-        before = _stamp(descriptor)
         try:
-            digest = hash_descriptor(descriptor, before[0])
-        except OSError as error:  # a folder
-            raise VersionsError(f"cannot read {source} for {path!r}: {error.strerror}") from None
-        if _stamp(descriptor) != before:
-            raise VersionsError(f"{source} was written while it was read; wait for what writes it")
-    finally:
-        os.close(descriptor)
-    return Upload(path, os.fspath(source), digest, before[0], media, before)
+            size = os.fstat(descriptor).st_size
+            return Upload(path, os.fspath(source), digest or hash_descriptor(descriptor, size), size, media)
+        finally:
+            os.close(descriptor)
+    except OSError as error:  # also a folder
+        raise VersionsError(f"cannot read {source} for {path!r}: {error.strerror}") from None
 
 
 def send_all(
@@ -144,23 +137,21 @@ def _put(repository: Repository, url: str, item: Upload, meter: _Meter) -> str:
 
 
 def _stream(item: Upload, meter: _Meter) -> Callable[[], Iterator[bytes]]:
-    """The file's bytes in chunks, from the start for each try. VersionsError before the last one if it has changed."""
+    """The file's bytes in chunks, from the start for each try. VersionsError before the last one if they are others."""
 
     def chunks() -> Iterator[bytes]:
-        done = 0
+        from blake3 import blake3
+
+        done, hasher = 0, blake3()
         with open(item.source, "rb", buffering=0) as file:  # noqa: PTH123
             meter.set(item.path, 0)
             while done < item.size:
                 data = file.read(min(CHUNK, item.size - done))
                 done += len(data)
-                if not data or (done == item.size and _stamp(file.fileno()) != item.stamp):
+                hasher.update(data)
+                if not data or (done == item.size and (file.read(1) or hasher.hexdigest() != item.digest)):
                     raise VersionsError(f"{item.source} was written while it was uploaded; wait for what writes it")
                 yield data
                 meter.set(item.path, done)
 
     return chunks
-
-
-def _stamp(descriptor: int) -> tuple[int, int, int]:
-    info = os.fstat(descriptor)
-    return info.st_size, info.st_mtime_ns, info.st_ino

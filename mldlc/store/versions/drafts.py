@@ -165,22 +165,26 @@ class EmbeddedDraft:
             raise VersionsError(f"{source} has digest {taken.digest}, not {digest} as was said")
         return self._keep(name, taken, media)
 
-    def put_many(self, files: Mapping[str, Path], *, take: bool = False) -> list[Entry]:
+    def put_many(
+        self, files: Mapping[str, Path], *, take: bool = False, digests: Mapping[str, str] | None = None
+    ) -> list[Entry]:
         """As the port. A file that has not changed since it was put last is not read again."""
         check_paths(list(files))
         store, stage = self.versions.store, str(self._stage)
         seen = StatCache(store.root / "cache" / "ingest.json")
         work = take_link if take else take_copy
-        held = self._held(list(files))
+        held, told = self._held(list(files)), digests or {}
 
         def one(item: tuple[str, str, os.stat_result | None]) -> Taken:
             name, source, info = item
-            known = seen.known(source, info) if info else None
+            known = told.get(name) or (seen.known(source, info) if info else None)
             if known is not None:
                 kept = held.get(name) == known
                 if (present := object_size(store, known, touch=not kept)) is not None:
                     return Taken("", known, present, kept)
             taken = work(store, source, f"{stage}/{temporary_name('file')}")
+            if name in told and taken.digest != told[name]:
+                raise VersionsError(f"{source} has digest {taken.digest}, not {told[name]} as was said")
             if info and not take:  # a linked file's times were changed just now
                 seen.remember(source, taken.digest, info)
             return taken
