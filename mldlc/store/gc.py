@@ -18,7 +18,7 @@ from mldlc.store.leases import LINKS, holder, lease_keys, try_acquire
 from mldlc.store.objects import read_tree
 from mldlc.store.records import parse_record, record_keys
 from mldlc.store.versions import collect
-from mldlc.store.versions.drafts import LEASE, draft_runs
+from mldlc.store.versions.draft_state import LEASE, draft_runs
 
 DAY = 86400.0
 GRACE = 14 * DAY

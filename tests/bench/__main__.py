@@ -18,6 +18,7 @@ from tests.bench import (
     store_records,
     tabular,
     version_store,
+    version_trees,
 )
 from tests.bench.results import keep
 
@@ -29,6 +30,7 @@ PRINTED = {
     "Changed partitions beside a fresh store": partitions,
     "Profile beside stock whylogs and Polars describe": profile_speed,
     "Records and trees beside bare syscalls": store_records,
+    "A million entries under version beside their columns": version_trees,
 }
 
 

@@ -1,4 +1,4 @@
-"""Measures the embedded versions: folders put under version, beside the disk's floor, git, DVC and Oxen, one process each.
+"""Measures `mldlc data put`: folders put under version, beside the disk's floor, git, DVC and Oxen, one process each.
 
 `python -m tests.bench.version_store [folder] [--quick]`. Ours and the floors are medians of 3 interleaved rounds, the
 others one run. Every run works on a fresh copy of the files, and nothing is removed before the end: for minutes after,
@@ -16,26 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tests.bench.process import Cost, run
+from tests.bench.process import MLDLC, Cost, run
 from tests.bench.results import keep, table
 
 ROUNDS = 3
 SHAPES = {"10,000 x 20 KB": (10_000, 20_000), "20 x 50 MB": (20, 50_000_000)}
 QUICK = {"1,000 x 20 KB": (1_000, 20_000), "4 x 20 MB": (4, 20_000_000)}
 REPOSITORY = Path(__file__).parents[2]
-PUT = """
-import os, sys
-from pathlib import Path
-from mldlc.store.layout import open_store
-from mldlc.store.versions.embedded import open_versions
-folder, into, mode = sys.argv[1:]
-branch, prefix = into.split(":")
-draft = open_versions(open_store(Path("outputs"))).draft(branch, run="put")
-files = {f"{prefix}/{entry.name}": Path(entry.path) for entry in os.scandir(folder)}
-draft.put_many(files, take=mode == "take")
-draft.commit("put", {})
-draft.publish(branch)
-"""  # what `mldlc data put FOLDER --to main:raw` does
 OXEN = """
 import sys
 from oxen import Repo
@@ -88,7 +75,7 @@ class Bench:
     def ours(self, mode: str) -> None:
         """Put, put again with nothing changed, put again with one percent changed."""
         place = self.fresh()
-        command = [sys.executable, "-c", PUT, "data", "main:raw", mode]
+        command = [*MLDLC, "data", "put", "data", "--to", "main:raw", *(["--take"] if mode == "take" else [])]
         env = {"PYTHONPATH": str(REPOSITORY)}
         self.measure(f"mldlc, {mode}", command, place, env)
         self.change(place)

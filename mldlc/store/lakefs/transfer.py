@@ -30,13 +30,14 @@ HEADER = "x-lakefs-meta-"  # what user metadata of an upload through the server 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file to send. digest: BLAKE3-256 of its bytes, which must be what is sent."""
+    """One file to send. digest: BLAKE3-256 of its bytes, which must be what is sent; told: the caller knew it."""
 
     path: str
     source: str
     digest: str
     size: int
     media: str
+    told: bool = False
 
 
 def prepare(path: str, source: Path, media: str = "", digest: str = "") -> Upload:
@@ -45,7 +46,8 @@ def prepare(path: str, source: Path, media: str = "", digest: str = "") -> Uploa
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             size = os.fstat(descriptor).st_size
-            return Upload(path, os.fspath(source), digest or hash_descriptor(descriptor, size), size, media)
+            found = digest or hash_descriptor(descriptor, size)
+            return Upload(path, os.fspath(source), found, size, media, told=bool(digest))
         finally:
             os.close(descriptor)
     except OSError as error:  # also a folder
@@ -150,8 +152,14 @@ def _stream(item: Upload, meter: _Meter) -> Callable[[], Iterator[bytes]]:
                 done += len(data)
                 hasher.update(data)
                 if not data or (done == item.size and (file.read(1) or hasher.hexdigest() != item.digest)):
-                    raise VersionsError(f"{item.source} was written while it was uploaded; wait for what writes it")
+                    raise VersionsError(_changed(item, hasher.hexdigest()))
                 yield data
                 meter.set(item.path, done)
 
     return chunks
+
+
+def _changed(item: Upload, found: str) -> str:
+    if item.told:
+        return f"{item.source} has digest {found}, not {item.digest} as was said"
+    return f"{item.source} was written while it was uploaded; wait for what writes it"

@@ -15,7 +15,7 @@ from mldlc.store.hashing import hash_file
 from mldlc.store.layout import DIGEST, FORMAT, FORMAT_FILE, Store
 from mldlc.store.problem import Problem
 from mldlc.store.versions.commits import EXPIRED, Commits
-from mldlc.store.versions.drafts import draft_runs, read_draft
+from mldlc.store.versions.draft_state import draft_runs, read_draft
 from mldlc.store.versions.heads import parse_head
 from mldlc.store.versions.names import COMMIT_ID
 from mldlc.store.versions.ranges import Range, decode

@@ -16,7 +16,7 @@ from mldlc.plan.versions import Commit, VersionsError
 from mldlc.store.durable import sync_folders
 from mldlc.store.layout import Store
 from mldlc.store.versions.commits import EXPIRED, Commits
-from mldlc.store.versions.drafts import draft_runs, read_draft
+from mldlc.store.versions.draft_state import draft_runs, read_draft
 from mldlc.store.versions.heads import list_heads, list_tags, numbers, parse_head, prunable, prune
 from mldlc.store.versions.ranges import decode
 from mldlc.store.versions.root import EMPTY, MAIN, ROOT, RootedNodes

@@ -6,7 +6,6 @@ stage/ (outside files, taken and waiting for the commit).
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
@@ -15,7 +14,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mldlc.plan.codec import canonical
 from mldlc.plan.versions import Commit, DataExpired, Entry, NothingToCommit, RefNotFound, Strategy, VersionsError
@@ -23,61 +22,19 @@ from mldlc.store.durable import replace_file, sync_folders, temporary_name
 from mldlc.store.layout import Store
 from mldlc.store.leases import Lease, holder, try_acquire
 from mldlc.store.statcache import StatCache
+from mldlc.store.versions.draft_state import FORMAT, LEASE, DraftState, read_draft
 from mldlc.store.versions.entries import check_path, check_paths, check_removal
-from mldlc.store.versions.heads import parse_head
-from mldlc.store.versions.ingest import (
-    Taken,
-    file_info,
-    object_size,
-    settle,
-    take_copy,
-    take_link,
-    take_many,
-    take_output,
-)
+from mldlc.store.versions.ingest import take_copy, take_link, take_many, take_output
 from mldlc.store.versions.names import check_run
 from mldlc.store.versions.publish import publish
+from mldlc.store.versions.taken import Taken, file_info, object_size, settle
 from mldlc.store.versions.trees import apply_changes, iter_entries, open_tree
 
 if TYPE_CHECKING:
     from mldlc.store.versions.embedded import EmbeddedVersions
 
-FORMAT = "mldlc.draft/1"
 FEW, MANY = 64, 8  # put_many looks up what is there for that many files, in a commit of at most so many times more
-LEASE = "draft-"  # the lease of a run's draft: draft-<run>
 _open: weakref.WeakValueDictionary[tuple[str, str], EmbeddedDraft] = weakref.WeakValueDictionary()
-
-
-class DraftState(NamedTuple):
-    """What a draft's folder says. head: its last commit, `base` when there is none."""
-
-    base: str
-    head: str
-
-
-def read_draft(store: Store, run: str) -> DraftState | None:
-    """The draft of a run, or None. VersionsError when its files are damaged."""
-    folder = store.root / "drafts" / run
-    path = folder / "draft.json"
-    try:
-        value = json.loads(path.read_bytes())
-        base = str(value["base"])
-        if value["format"] != FORMAT:
-            raise ValueError(f"format {value['format']!r}")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise VersionsError(f"{path} is damaged ({error}); remove {folder} to begin again") from None
-    try:
-        return DraftState(base, parse_head(folder / "head"))
-    except FileNotFoundError:
-        return DraftState(base, base)
-
-
-def draft_runs(store: Store) -> list[str]:
-    """Runs that have a draft folder, sorted."""
-    folder = store.root / "drafts"
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def open_draft(versions: EmbeddedVersions, base: str, run: str) -> EmbeddedDraft:

@@ -1,8 +1,7 @@
-"""Files on their way into the objects: taken into a draft's folder first, then all made durable and named as one group.
-
-An outside file is reflinked where the file system can, else read once: hashed and written in one pass.
+"""Files on their way into a draft: an outside file is reflinked where the file system can, else read once, hashed and
+written in one pass; small ones by as many threads as pays.
 """
-# ruff: noqa: PTH104, PTH105, PTH108, PTH116 (a call per file: strings cost a third of Path objects)
+# ruff: noqa: PTH105, PTH116 (a call per file: strings cost a third of Path objects)
 
 from __future__ import annotations
 
@@ -13,59 +12,24 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from mldlc.plan.diagnostic import did_you_mean
 from mldlc.plan.versions import VersionsError
-from mldlc.store.batch import sync
-from mldlc.store.durable import WORKERS, each, move_into, sync_folders
+from mldlc.store.durable import WORKERS, each
 from mldlc.store.hashing import CHUNK, SMALL, hash_bytes, hash_descriptor
 from mldlc.store.layout import Store
 from mldlc.store.objects import _touch
+from mldlc.store.versions.taken import Taken, discard, object_path
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file
 CLONED = 128 << 10  # bytes; a smaller file is read anyway, and written in the same pass
 BATCH = 128  # small files between two decisions on the number of threads
 WIDTHS = (1, 2, WORKERS)  # threads
 TRIED = 32  # batches until all widths are tried again
-GROUP = 32  # from so many small files on, one sync of the file system is cheaper than an fsync for each
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES)
 T = TypeVar("T")
 _no_clone: set[tuple[int, int]] = set()  # pairs of file systems that cannot share blocks
-
-
-class Taken(NamedTuple):
-    """A file that a draft holds. path: where its bytes wait, "" when they are an object already.
-
-    synced: its bytes are durable; without a path: the draft's last commit has it.
-    """
-
-    path: str
-    digest: str
-    size: int
-    synced: bool = False
-
-
-def file_info(path: str) -> os.stat_result | None:
-    """stat of a file; None when it cannot be told, which whoever opens it explains."""
-    try:
-        return os.stat(path)
-    except OSError:
-        return None
-
-
-def object_size(store: Store, digest: str, touch: bool = True) -> int | None:
-    """Bytes of an object that is there; None when it is not. touch: it becomes young for the garbage collection."""
-    path = _object(store, digest)
-    try:
-        size = os.stat(path).st_size
-        if touch:
-            os.utime(path)
-    except FileNotFoundError:
-        return None
-    except PermissionError:  # another user's
-        return size
-    return size
 
 
 def take_many(work: Callable[[T], Taken], items: Sequence[T], sizes: Sequence[int]) -> list[Taken]:
@@ -107,12 +71,12 @@ def take_copy(store: Store, source: str, target: str) -> Taken:
             taken = _copy_small(store, descriptor, target, before.st_size)
         _check_still(source, before, os.fstat(descriptor))
     except BaseException:
-        _discard(target)
+        discard(target)
         raise
     finally:
         os.close(descriptor)
-    if taken.path and taken.size > SMALL and _touch(_object(store, taken.digest), taken.size):
-        _discard(target)
+    if taken.path and taken.size > SMALL and _touch(object_path(store, taken.digest), taken.size):
+        discard(target)
         return taken._replace(path="")
     return taken
 
@@ -129,7 +93,7 @@ def take_link(store: Store, source: str, target: str) -> Taken:
             os.fchmod(descriptor, 0o444)
             os.utime(descriptor)  # young for the garbage collection
         except OSError as error:
-            _discard(target)
+            discard(target)
             if error.errno not in NO_LINK:
                 raise
             return take_copy(store, source, target)
@@ -141,7 +105,7 @@ def take_link(store: Store, source: str, target: str) -> Taken:
             raise _moved(source)
         return Taken(target, digest, before.st_size, synced)
     except BaseException:
-        _discard(target)
+        discard(target)
         raise
     finally:
         os.close(descriptor)
@@ -164,44 +128,6 @@ def take_output(path: str) -> Taken:
         return Taken(path, digest, before.st_size, synced)
     finally:
         os.close(descriptor)
-
-
-def settle(store: Store, files: Sequence[Taken]) -> None:
-    """Give files their names in the objects, durable on return. OSError (disk full) leaves whole objects, unnamed.
-
-    Bytes are durable before they get their names. VersionsError when an object that was there was collected meanwhile.
-    """
-    loose = [file.path for file in files if file.path and not file.synced]
-    if len(loose) >= GROUP:
-        sync(store.work)
-    else:
-        each(_sync_file, loose)
-    made = False
-    moved = [file for file in files if file.path or not file.synced]
-    for path, digest, size, _ in moved:
-        target = _object(store, digest)
-        if _touch(target, size):
-            if path:
-                _discard(path)
-        elif not path:
-            raise VersionsError(f"object {digest} is gone: put the file again, with its bytes")
-        else:
-            made |= _move(path, target)
-    folders = [f"{store.objects}/{prefix}" for prefix in sorted({file.digest[:2] for file in moved})]
-    sync_folders([*folders, *([str(store.objects)] if made else [])])
-
-
-def _object(store: Store, digest: str) -> str:
-    return f"{store.objects}/{digest[:2]}/{digest[2:]}"
-
-
-def _move(path: str, target: str) -> bool:
-    """Rename into a fan-out folder, made if absent; whether it was made."""
-    try:
-        os.rename(path, target)
-    except FileNotFoundError:
-        return move_into(path, Path(target))
-    return False
 
 
 def _open(path: str, flags: int = 0) -> int:
@@ -230,7 +156,7 @@ def _clone(descriptor: int, info: os.stat_result, target: str) -> bool:
         os.fsync(copy)
         return True
     except OSError as error:
-        _discard(target)
+        discard(target)
         if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
             raise
         _no_clone.add(pair)
@@ -254,7 +180,7 @@ def _copy_small(store: Store, descriptor: int, target: str, size: int) -> Taken:
     while len(data) <= size and (more := os.read(descriptor, size + 1 - len(data))):
         data += more
     digest = hash_bytes(data)
-    if _touch(_object(store, digest), len(data)):
+    if _touch(object_path(store, digest), len(data)):
         return Taken("", digest, len(data))
     copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     try:
@@ -290,30 +216,12 @@ def _write(descriptor: int, view: memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _sync_file(path: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:  # an object since a first try that failed later
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _own_copy(path: str) -> None:
     import shutil
 
     copy = f"{path}.mldlc-copy"
     shutil.copyfile(path, copy, follow_symlinks=False)
     os.replace(copy, path)
-
-
-def _discard(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _check_still(path: str, before: os.stat_result, after: os.stat_result) -> None:

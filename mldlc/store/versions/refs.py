@@ -9,7 +9,7 @@ from mldlc.plan.diagnostic import did_you_mean
 from mldlc.plan.versions import RefNotFound
 from mldlc.store.layout import Store
 from mldlc.store.versions.commits import Commits
-from mldlc.store.versions.drafts import read_draft
+from mldlc.store.versions.draft_state import read_draft
 from mldlc.store.versions.heads import Head, list_heads, list_tags, read_head, read_tag
 from mldlc.store.versions.names import COMMIT_ID, RUN_BRANCH
 

@@ -72,7 +72,7 @@ class Recorder:
         for name in ("open", "write", "fsync", "link", "unlink", "mkdir", "rmdir", "rename", "replace"):
             patch.setattr(os, name, self._wrap(getattr(os, name), getattr(self, f"_{name}")))
         from mldlc.store import batch
-        from mldlc.store.versions import ingest
+        from mldlc.store.versions import taken
 
         real = batch.sync
 
@@ -82,7 +82,7 @@ class Recorder:
                 self._add("syncfs")
 
         patch.setattr(batch, "sync", sync)
-        patch.setattr(ingest, "sync", sync)
+        patch.setattr(taken, "sync", sync)
 
     def states(self) -> Iterator[tuple[int, Folder]]:
         """After each event: how many there were, and the disk. The disk goes on changing: `survivor` copies it."""

@@ -15,8 +15,9 @@ from mldlc.store.hashing import hash_bytes
 from mldlc.store.layout import Store
 from mldlc.store.objects import put_bytes
 from mldlc.store.verify import verify
-from mldlc.store.versions import ingest
-from mldlc.store.versions.ingest import CLONED, SMALL, Taken, settle, take_copy, take_link, take_many, take_output
+from mldlc.store.versions import ingest, taken
+from mldlc.store.versions.ingest import CLONED, SMALL, take_copy, take_link, take_many, take_output
+from mldlc.store.versions.taken import Taken, settle
 
 SIZES = {"empty": 0, "small": 20_000, "edge": SMALL, "large": SMALL + 1, "chunks": 9 << 20}
 Take = Callable[[Store, str, str], Taken]
@@ -89,9 +90,9 @@ def test_a_group_that_is_large_is_synced_as_a_whole(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    real = ingest.sync
-    monkeypatch.setattr(ingest, "sync", lambda folder: (synced.append(folder), real(folder)))
-    files = [str(write(tmp_path, f"{n}", 10)) for n in range(ingest.GROUP)]
+    real = taken.sync
+    monkeypatch.setattr(taken, "sync", lambda folder: (synced.append(folder), real(folder)))
+    files = [str(write(tmp_path, f"{n}", 10)) for n in range(taken.GROUP)]
     settle(store, [take_copy(store, path, str(store.work / f"t{n}")) for n, path in enumerate(files)])
     assert synced == [store.work] and verify(store) == []
 
