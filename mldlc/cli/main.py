@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 VERBS = {
+    "init": "write a config repository of your own that runs at once, offline",
     "plan": "what would run, and why; executes nothing",
     "run": "execute a plan: only what changed",
     "why": "why a stage would run, part by part",

@@ -42,7 +42,7 @@ def test_the_first_commands_are_make_targets() -> None:
 
 def test_no_command_is_left_out() -> None:
     verbs = {shlex.split(command)[1] for command, _, _ in consoles()}
-    assert {"plan", "run", "explain", "why", "graph", "approve", "ls", "show", "data"} <= verbs
+    assert {"init", "plan", "run", "explain", "why", "graph", "approve", "ls", "show", "data"} <= verbs
 
 
 @pytest.mark.slow
