@@ -16,8 +16,9 @@ import mldlc
 from mldlc.compiler import observe
 from mldlc.compiler.draft import CompileRequest, Draft, DraftPoint, Node, Typed
 from mldlc.compiler.files import read_json, write_json
-from mldlc.config.tree import fingerprint
+from mldlc.config.tree import unchanged
 from mldlc.plan.codec import decode, digest, encode
+from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.step import Input, InputRef
 
 MANIFEST = "mldlc.yaml"
@@ -74,6 +75,7 @@ def save(draft: Draft) -> None:
         "folders": folders,
         "code": draft.snapshot.code,
         "refs": draft.snapshot.refs,
+        "pins": composition.refs,
         "points": [[p.id, list(p.overrides), p.config] for p in draft.points],
         "name": draft.name,
         "settings": draft.settings,
@@ -110,11 +112,23 @@ def _request(ask: CompileRequest, root: Path) -> list[Any]:
 
 def _valid(entry: dict[str, Any]) -> bool:
     return (
-        all(fingerprint(path) == found for path, found in entry["files"].items() if not path.startswith("git://"))
-        and not any(os.path.lexists(path) for path in entry["missing"] if not path.startswith("git://"))
-        and all(os.environ.get(name) == value for name, value in entry["env"].items())
+        unchanged(entry["files"], entry["missing"], entry["env"])
         and all(modified(path) == found for path, found in entry["folders"].items())
+        and still_there(entry["pins"])
     )
+
+
+def still_there(pins: dict[str, str]) -> bool:
+    """Whether the moving revisions of git sources (`rev@repository` -> commit) are where they were."""
+    if not pins:
+        return True
+    from mldlc.config.gittree import resolve_revision
+
+    try:
+        found = [(pin.partition("@/"), commit) for pin, commit in pins.items()]
+        return all(resolve_revision(Path(f"/{repo}"), rev) == commit for (rev, _, repo), commit in found)
+    except DiagnosticError:
+        return False
 
 
 def watched(typed: list[Typed]) -> dict[str, int | None] | None:

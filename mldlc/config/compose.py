@@ -14,7 +14,7 @@ from mldlc.config.interpolate import Resolution, is_constant, is_repeatable, ove
 from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
 from mldlc.config.session import existing_folder
-from mldlc.config.tree import Ledger, digest
+from mldlc.config.tree import Ledger
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def compose(project: Project, request: Request) -> Composition:
 
     seam.env_reads.clear()
     ledger = Ledger()
-    if project.manifest is not None and project.manifest.is_file():
-        ledger.files[str(project.manifest)] = digest(project.manifest.read_bytes())
+    ledger.note(*([] if project.manifest is None else [str(project.manifest)]), *project.looked)
     config_dir = None if request.config_dir is None else existing_folder(request.config_dir)
     composer = seam.Composer(project, request.config_name, config_dir, ledger)
     sweep = _Sweep(composer, request)

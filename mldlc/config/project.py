@@ -25,7 +25,7 @@ class Project:
 
     conf: config search path in order of precedence (absolute folders or `git://` sources): the repository's own, what
     it extends, plugin packages, shipped. code: folders whose modules its configs may name. manifest: its `mldlc.yaml`,
-    None without one.
+    None without one. looked: other paths, there or not, that the search path depends on.
     """
 
     root: Path
@@ -33,6 +33,7 @@ class Project:
     code: tuple[Path, ...]
     manifest: Path | None
     name: str
+    looked: tuple[str, ...] = ()
 
 
 def shipped_conf() -> Path:
@@ -89,9 +90,10 @@ def _from_manifest(root: Path, text: str, manifest: Path, pin: Callable[[str], s
     keys = _read(text, errors)
     conf = _texts(keys, "conf", errors) or ([("conf", 0)] if pin or (root / "conf").is_dir() else [])
     own: list[str] = []
+    looked = [] if conf else [str(root / "conf")]
     for folder, line in conf:
         if folder.startswith("git://"):
-            own += _extended(folder, line, root, errors, set())
+            own += _extended(folder, line, root, errors, set(), [])
         elif pin is not None:
             own.append(pin(folder))
         elif not (root / folder).is_dir():
@@ -100,7 +102,7 @@ def _from_manifest(root: Path, text: str, manifest: Path, pin: Callable[[str], s
             own.append(str((root / folder).resolve()))
     seen = {root}
     for entry, line in _texts(keys, "extends", errors):
-        own += _extended(entry, line, root, errors, seen)
+        own += _extended(entry, line, root, errors, seen, looked)
     code = []
     for folder, line in _texts(keys, "code", errors):
         if pin is None and not (root / folder).is_dir():
@@ -109,10 +111,14 @@ def _from_manifest(root: Path, text: str, manifest: Path, pin: Callable[[str], s
     name = _texts(keys, "name", errors)
     if errors:
         raise DiagnosticError(errors)
-    return Project(root, _with_shipped(tuple(own)), tuple(code), manifest, name[0][0] if name else root.name)
+    return Project(
+        root, _with_shipped(tuple(own)), tuple(code), manifest, name[0][0] if name else root.name, tuple(looked)
+    )
 
 
-def _extended(entry: str, line: int, root: Path, errors: list[Diagnostic], seen: set[Path]) -> list[str]:
+def _extended(
+    entry: str, line: int, root: Path, errors: list[Diagnostic], seen: set[Path], looked: list[str]
+) -> list[str]:
     """Config folders of one `extends:` entry: a git source, a folder, another config repository (without its code)."""
     if entry.startswith("git://"):
         from mldlc.config.gittree import GitTree, parse_address
@@ -129,6 +135,7 @@ def _extended(entry: str, line: int, root: Path, errors: list[Diagnostic], seen:
         errors.append(_mistake("missing_folder", f"extends: no folder '{entry}'", line))
         return []
     manifest = folder / MANIFEST
+    looked.append(str(manifest))
     if not manifest.is_file():
         return [str(folder)]
     if folder in seen:
@@ -137,7 +144,7 @@ def _extended(entry: str, line: int, root: Path, errors: list[Diagnostic], seen:
     inner = _read(manifest.read_text("utf-8"), errors)
     found = [str((folder / name).resolve()) for name, _ in _texts(inner, "conf", errors) or [("conf", 0)]]
     for name, _ in _texts(inner, "extends", errors):
-        found += _extended(name, line, folder, errors, seen | {folder})
+        found += _extended(name, line, folder, errors, seen | {folder}, looked)
     return found
 
 

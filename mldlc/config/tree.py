@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -27,6 +28,15 @@ class Ledger:
     files: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     refs: dict[str, str] = field(default_factory=dict)
+
+    def note(self, *paths: str) -> None:
+        """Note files that something else read, or found absent."""
+        for path in paths:
+            found = fingerprint(path)
+            if found:
+                self.files[path] = found
+            else:
+                self.missing.add(path)
 
 
 class Tree(Protocol):
@@ -139,3 +149,12 @@ def fingerprint(path: str) -> str:
         return digest(Path(path).read_bytes())
     except OSError:
         return ""
+
+
+def unchanged(files: dict[str, str], missing: Iterable[str], inputs: dict[str, str | None]) -> bool:
+    """Whether all that a composition looked at (files, absent paths, environment) is still so. Git sources are pinned."""
+    return (
+        all(fingerprint(path) == found for path, found in files.items() if not path.startswith("git://"))
+        and not any(os.path.lexists(path) for path in missing if not path.startswith("git://"))
+        and all(os.environ.get(name) == value for name, value in inputs.items())
+    )

@@ -15,6 +15,7 @@ from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.plan import Plan
+from tests.config.conftest import commit
 from tests.projects import TALLY, Repository, repository
 
 EDITS = {
@@ -98,3 +99,31 @@ def test_a_broken_or_read_only_cache_costs_nothing_but_time(tmp_path: Path) -> N
     (tmp_path / "outputs" / "cache").write_text("a file where the folder should be: nothing can be cached")
     assert shape(repo.plan()) == wanted
     assert shape(repo.plan("second.value=3")) != wanted
+
+
+def test_an_edit_of_a_manifest_that_is_extended_is_seen(tmp_path: Path) -> None:
+    repo = repository(
+        tmp_path / "repo",
+        {
+            "mldlc.yaml": "name: chain\nconf: conf\nextends: [../team]\ncode: [src]\n",
+            "../team/mldlc.yaml": "conf: old\n",
+            "../team/old/second/default.yaml": "value: 1\n",
+            "../team/new/second/default.yaml": "value: 2\n",
+        },
+    )
+    (repo.root / "conf/second/default.yaml").unlink()
+    repo.plan()
+    repo.write("../team/mldlc.yaml", "conf: new\n")
+    assert shape(repo.plan()) == cold(repo)
+
+
+def test_a_branch_of_a_git_source_that_moves_is_seen(tmp_path: Path) -> None:
+    commit(tmp_path / "team", {"conf/second/default.yaml": "value: 1\n"})
+    repo = repository(
+        tmp_path / "repo",
+        {"mldlc.yaml": "name: chain\nconf: conf\nextends: ['git://main:conf@../team']\ncode: [src]\n"},
+    )
+    (repo.root / "conf/second/default.yaml").unlink()
+    repo.plan()
+    commit(tmp_path / "team", {"conf/second/default.yaml": "value: 2\n"})
+    assert shape(repo.plan()) == cold(repo)
