@@ -63,6 +63,7 @@ OWNERS: dict[str, str] = {
 # Groups that no step reads: the compiler's own (their schemas: compiler/groups.py), and plain values at the top.
 OWN_GROUPS = (
     "lifecycle",
+    "sweep",
     "paths",
     "executor",
     "features",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -57,5 +57,30 @@ class Off(Config):
     kind: Literal["none"] = "none"
 
 
-_SCHEMAS: dict[str, Any] = {"lifecycle": LifecycleConfig, "paths": PathsConfig, "executor": LocalExecutor}
+Values = Any
+"""What a key is swept over: a list, one value, or a text in Hydra's sweep grammar (`range(1,5)`, `glob(*)`)."""
+
+
+class GridSweep(Config):
+    """A sweep that `run` and `plan` make without `-m`: the product of its parts, the last varies fastest.
+
+    params: key -> values, each against each. zip: keys that go in step. vary: one key at a time, the others as
+    configured; the configured point comes first. points: what each point sets, written out.
+    """
+
+    kind: Literal["grid"]
+    params: dict[str, Values] = Field(default_factory=dict)
+    zip: list[dict[str, Values]] = Field(default_factory=list)
+    vary: dict[str, Values] = Field(default_factory=dict)
+    points: list[dict[str, Values]] = Field(default_factory=list)
+
+
+Sweep = Annotated[Off | GridSweep, Field(discriminator="kind")]
+
+_SCHEMAS: dict[str, Any] = {
+    "lifecycle": LifecycleConfig,
+    "sweep": Sweep,
+    "paths": PathsConfig,
+    "executor": LocalExecutor,
+}
 GROUPS: dict[str, Any] = {name: _SCHEMAS.get(name, Off) for name in OWN_GROUPS}

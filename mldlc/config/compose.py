@@ -6,7 +6,6 @@ import pickle
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mldlc.config.blame import readable
 from mldlc.config.checks import check_kinds, check_resolved, refuse
 from mldlc.config.diagnose import diagnose
 from mldlc.config.interpolate import Path as KeyPath
@@ -14,6 +13,7 @@ from mldlc.config.interpolate import Resolution, is_constant, is_repeatable, ove
 from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
 from mldlc.config.session import existing_folder
+from mldlc.config.sweeping import Item, declared, expand, keys_of, lines_of, read_items, section_of
 from mldlc.config.tree import Ledger
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
 
@@ -100,6 +100,7 @@ class _Sweep:
     def __init__(self, composer: Composer, request: Request) -> None:
         self.composer = composer
         self.request = request
+        self.sweeping = request.multirun
         self.cacheable = not any("shuffle(" in line for line in request.overrides)
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._errors: list[Diagnostic] = []
@@ -110,8 +111,7 @@ class _Sweep:
 
         found: list[ComposedPoint] = []
         failed: set[tuple[str, ...]] = set()
-        lines = self._usable()
-        for number, (job, swept) in enumerate(self._jobs(lines)):
+        for number, (job, swept) in enumerate(self._jobs(self._usable())):
             choices = tuple(line for line in job if not self._is_value(line))
             if choices in failed:
                 continue
@@ -136,20 +136,21 @@ class _Sweep:
         )
         return DiagnosticError(by_place)
 
-    def _usable(self) -> list[str]:
-        """The overrides that can be used; what is wrong with the others is noted."""
+    def _usable(self) -> list[Item]:
+        """The overrides and paired sweeps that can be used; what is wrong with the others is noted."""
         from mldlc.config import seam
 
         refused = refuse(self.request.overrides)
         lines = [line for line in self.request.overrides if line not in {item.found for item in refused}]
-        lines, wrong = readable(self.composer, lines, self.request.multirun)
+        items, wrong = read_items(self.composer, lines, self.request.multirun)
+        lines = lines_of(items)
         self._errors += [*refused, *wrong]
         try:
             self.composer.open_sources(lines)
         except (DiagnosticError, *seam.Failure) as error:
             self._errors += diagnose(self.composer, lines, error)
             raise self._failed() from error
-        return lines
+        return items
 
     def _check(self, job: list[str], resolution: Resolution, provenance: Provenance) -> None:
         self._errors += check_resolved(resolution, provenance)
@@ -157,22 +158,40 @@ class _Sweep:
             self._errors += check_kinds(self.composer, job, provenance)
         self.cacheable = self.cacheable and all(map(is_repeatable, resolution.texts.values()))
 
-    def _jobs(self, lines: list[str]) -> list[tuple[list[str], tuple[str, ...]]]:
+    def _jobs(self, items: list[Item]) -> list[tuple[list[str], tuple[str, ...]]]:
+        """Every point: (all its overrides, the swept ones). Sweeps that the config asks for vary fastest."""
         from mldlc.config import seam
 
-        if not self.request.multirun:
-            return [(lines, ())]
-        jobs = seam.points(self.composer, lines)
+        lines = lines_of(items)
+        choices = tuple(line for line in lines if not self._is_value(line))
+        if self.request.multirun:
+            jobs = self._expanded(items)
+            choices = tuple(line for line in jobs[0][0] if not self._is_value(line))
+            values = [line for line in lines if self._is_value(line) and section_of(line) == "sweep"]
+        else:
+            jobs = [(lines, ())]
+            values = [line for line in lines if self._is_value(line)]
+        try:
+            base = self._base((*choices, *values))
+            params = seam.sweeper_params(base.cfg) if self.request.multirun else []
+            sweep = base.resolution.config.get("sweep")
+        except (DiagnosticError, *seam.Failure):
+            return jobs  # the same mistake is met, and told, at the first point
+        taken = set().union(*map(keys_of, items))
+        where = Provenance(self.composer, (*choices, *values), base.resolution).locate("sweep") if sweep else None
+        more, wrong = declared(self.composer, sweep, taken, where)
+        self._errors += wrong
+        self.sweeping = self.request.multirun or bool(more)
+        self.cacheable = self.cacheable and "shuffle(" not in str(sweep)
+        return self._expanded([*params, *items, *more]) if params or more else jobs
+
+    def _expanded(self, items: list[Item]) -> list[tuple[list[str], tuple[str, ...]]]:
+        jobs = expand(self.composer, items)
         if not jobs:
             raise fail(
                 "empty_sweep", "command line: the sweep has no points", hint="one of its ranges or globs is empty"
             )
-        choices = tuple(line for line in jobs[0][0] if not self._is_value(line))
-        try:
-            params = seam.sweeper_params(self._base(choices).cfg)
-        except (DiagnosticError, *seam.Failure):
-            return jobs  # the same mistake is met, and told, at the first point
-        return seam.points(self.composer, params + lines) if params else jobs
+        return jobs
 
     def _is_value(self, line: str) -> bool:
         return self.composer.is_value(line)
@@ -194,8 +213,9 @@ class _Sweep:
         self, job: list[str], swept: tuple[str, ...], choices: tuple[str, ...], number: int
     ) -> tuple[Resolution, bool]:
         """The resolved config of one point, and whether it was composed anew rather than laid over a base."""
-        if not self.request.multirun:
-            return self._base(tuple(job)).resolution, True
+        if not self.sweeping:
+            values = [line for line in job if self._is_value(line)]
+            return self._base((*choices, *values)).resolution, True
         first = min((job.index(line) for line in swept if self._is_value(line)), default=len(job))
         prefix = tuple(line for line in job[:first] if self._is_value(line))
         fresh = (*choices, *prefix) not in self._bases

@@ -58,7 +58,7 @@ def test_every_group_of_the_defaults_list_has_options() -> None:
     assert entries[0] == "_self_"
     groups = {name for entry in entries if isinstance(entry, dict) for name in entry}
     found = {group for group, _ in options()}
-    assert {name for name in groups if not name.startswith("optional ")} <= found | {"experiment", "debug"}
+    assert {name for name in groups if not name.startswith("optional ")} <= found | {"experiment", "focus", "debug"}
 
 
 def test_every_option_starts_with_a_comment_that_says_what_it_is() -> None:
@@ -76,7 +76,7 @@ def test_owners_agree_with_the_specs() -> None:
 def test_every_config_group_has_a_schema() -> None:
     entries = yaml.safe_load((shipped_conf() / "config.yaml").read_text())["defaults"]
     groups = {name for entry in entries if isinstance(entry, dict) for name in entry}
-    packages = {"experiment", "debug", "optional local"}
+    packages = {"experiment", "focus", "debug", "optional local"}
     assert groups - packages <= {*catalog.OWNERS, *GROUPS, *SCALARS}
 
 
