@@ -1,8 +1,10 @@
 """Inline steps: small built-ins that run in the scheduler, with their records written in groups."""
+# ruff: noqa: PTH110 (a call per step: strings cost a third of Path objects)
 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from mldlc.engine.step_file import StepFile
 from mldlc.plan.record import Output, Record
 from mldlc.store.batch import Staged, write_group
 from mldlc.store.layout import Store
+from mldlc.store.lease_group import LeaseGroup
 
 GROUP = 64  # records in a group at most
 DELAY = 0.02  # seconds that the first record of a group waits; longer where the last write itself took longer
@@ -23,7 +26,7 @@ DELAY = 0.02  # seconds that the first record of a group waits; longer where the
 class GroupedObjects(LocalObjects):
     """An object port that keeps artifacts, records and leases until `flush`, which makes them durable in this order.
 
-    Until then an artifact lies in a staging folder, where the inline steps after it read it.
+    Until then the files of an artifact lie in a staging folder, where the inline steps after it read them.
     """
 
     def __init__(self, store: Store, owner: Mapping[str, str]) -> None:
@@ -32,35 +35,41 @@ class GroupedObjects(LocalObjects):
         self.known: dict[str, Record] = {}
         self._since = self._cost = 0.0
         self._stage = store.work / f"{owner['run']}-stage"
+        self._out = self._stage / "out"
         self._staged: dict[str, Staged] = {}
-        self._free: list[Path] = []
+        self._files: dict[str, Mapping[str, Path]] = {}
         self._count = 0
+        self._leases = LeaseGroup(store, owner)
+
+    def lease(self, key: str) -> Lease | None:
+        return self._leases.try_acquire(key)
 
     def put(self, folder: Path, type: str, adopted: Mapping[str, str] | None = None) -> Output:
         assert not adopted, "the context of an inline step copies"
-        staged = Staged(self.store, folder, type)
+        self._count += 1
+        staged = Staged(self.store, folder, type, f"{self._stage}/{self._count}")
         if staged.output.digest in self._staged:  # the same bytes twice in a group: the first ones stand for both
-            for path in staged.paths().values():
-                path.unlink()
-            self._free.append(folder)
+            staged.discard()
         else:
             self._staged[staged.output.digest] = staged
         return staged.output
 
     def folder(self) -> Path:
-        """An empty folder. Folders are used again: making and removing one costs more than the files in it."""
-        while self._free:
-            folder = self._free.pop()
-            if not any(folder.iterdir()):
-                return folder
-        self._count += 1
-        folder = self._stage / str(self._count)
-        folder.mkdir(parents=True)
-        return folder
+        """An empty folder; `put` takes all files out of it, so one serves for output after output."""
+        if self._out.is_dir():
+            if not os.listdir(self._out):  # noqa: PTH208
+                return self._out
+            self._count += 1  # the folder of another port, or with subfolders left in it
+            self._out = self._stage / f"out-{self._count}"
+        self._out.mkdir(parents=True)
+        return self._out
 
     def fetch(self, digest: str) -> Mapping[str, Path]:
-        staged = self._staged.get(digest)
-        return staged.paths() if staged else super().fetch(digest)
+        if digest in self._staged:
+            return self._staged[digest].paths()
+        if digest not in self._files:
+            self._files[digest] = super().fetch(digest)
+        return self._files[digest]
 
     def find(self, key: str) -> Record | None:
         """As `LocalObjects.find`, but looked up once: garbage collection spares what was in use just now."""
@@ -83,6 +92,7 @@ class GroupedObjects(LocalObjects):
     def close(self) -> None:
         """Write what is left and remove the folders."""
         self.flush()
+        self._leases.close()
         shutil.rmtree(self._stage, ignore_errors=True)
 
     def flush(self) -> None:
@@ -100,8 +110,21 @@ class GroupedObjects(LocalObjects):
             for _, lease in group.values():
                 if lease is not None:
                     lease.release()
-            self._free += [item.folder for item in staged.values()]
             self._cost = time.monotonic() - start
+
+
+class _StepLog(logging.Handler):
+    """Writes what one step after another logs into that step's file, made when there is something to write."""
+
+    def __init__(self, place: Callable[[str], Path]) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.step = ""
+        self._place = place
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._place(self.step).open("a") as file:
+            file.write(self.format(record) + "\n")
 
 
 class Inline:
@@ -110,18 +133,16 @@ class Inline:
     def __init__(self, store: Store, owner: Mapping[str, str], log: Callable[[str], Path]) -> None:
         self.port = GroupedObjects(store, owner)
         self._work = store.work / f"{owner['run']}-inline"
-        self._log = log
+        self._handler = _StepLog(log)
+        self._logger = logging.Logger("mldlc.step", logging.INFO)
+        self._logger.addHandler(self._handler)
 
     def execute(self, file: StepFile, say: Say, cancelled: Callable[[], bool]) -> Outcome:
         """As in a worker, without a process around it."""
-        logger = logging.Logger("mldlc.step", logging.INFO)
-        handler = logging.FileHandler(self._log(file.step), delay=True)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
-        around = Surroundings(self._work, say, cancelled, logger, False, self.port.folder)
+        self._handler.step = file.step
+        around = Surroundings(self._work, say, cancelled, self._logger, False, self.port.folder)
         try:
             return perform(file, self.port, around)
         finally:
-            handler.close()
-            if self._work.exists():
+            if os.path.exists(self._work):
                 shutil.rmtree(self._work, ignore_errors=True)

@@ -22,19 +22,19 @@ class Usage:
         self.memory = 0
         self._peak = 0
         self._children_cpu = 0.0
-        self._end = threading.Event()
         self._thread: threading.Thread | None = None
         if sampled:
             _reset_peak()
+            self._end = threading.Event()
             self._thread = threading.Thread(target=self._sample, daemon=True, name="usage")
             self._thread.start()
 
     def stop(self) -> None:
         """Fix `seconds`, `cpu` (live children at their last look) and `memory` (bytes)."""
         self.seconds = time.perf_counter() - self._clock
-        self._end.set()
         self.cpu = _cpu() - self._cpu + self._children_cpu
         if self._thread is not None:
+            self._end.set()
             self.memory = max(own_peak(), self._peak)
 
     def _sample(self) -> None:

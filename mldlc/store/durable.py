@@ -94,12 +94,12 @@ def write_synced(path: StrPath, data: bytes, mode: int) -> None:
         os.close(descriptor)
 
 
-def move_into(source: StrPath, target: Path) -> bool:
+def move_into(source: StrPath, target: StrPath) -> bool:
     """Rename into a fan-out folder, made if absent; whether it was made (its parent then needs an fsync too)."""
     try:
         os.rename(source, target)
     except FileNotFoundError:  # or another thread made the folder just now: try again in any case
-        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         os.rename(source, target)
         return True
     return False

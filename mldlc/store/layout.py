@@ -59,6 +59,22 @@ class Store:
         """Path of a record, present or not."""
         return self.records / key[:2] / f"{key}.json"
 
+    def object_path(self, digest: str) -> str:
+        """As `object`, as text: where it is asked for thousands of files, Path objects would be most of the cost."""
+        return f"{self._objects}/{digest[:2]}/{digest[2:]}"
+
+    def record_path(self, key: str) -> str:
+        """As `record`, as text."""
+        return f"{self._records}/{key[:2]}/{key}.json"
+
+    @cached_property
+    def _objects(self) -> str:
+        return str(self.objects)
+
+    @cached_property
+    def _records(self) -> str:
+        return str(self.records)
+
 
 def open_store(outputs: Path) -> Store:
     """The store under an outputs folder, made if there is none. `format.json` comes last: without it there is no store.

@@ -160,7 +160,11 @@ def _try_flock(path: Path, owner: Mapping[str, Any]) -> FileLock | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _same_file(path, descriptor):
+            if not _same_file(path, descriptor):
+                pass  # removed by its last holder between our open and our lock: this file is nobody's
+            elif os.fstat(descriptor).st_nlink > 1:  # a killed process's, with more names: not to be shared with them
+                path.unlink()
+            else:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, canonical(dict(owner)), 0)
                 return FileLock(path, descriptor)
@@ -174,7 +178,7 @@ def _try_flock(path: Path, owner: Mapping[str, Any]) -> FileLock | None:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # removed by its last holder between our open and our lock: this file is nobody's
+        os.close(descriptor)
 
 
 def _same_file(path: Path, descriptor: int) -> bool:

@@ -78,11 +78,10 @@ def tree_files(store: Store, digest: str) -> dict[str, Path]:
 
 def has_tree(store: Store, digest: str) -> bool:
     """Whether a tree and all its files are there with the right sizes; bytes are not read (that is `verify`)."""
-    root = str(store.objects)
     try:
-        with open(f"{root}/{digest[:2]}/{digest[2:]}", "rb") as file:
+        with open(store.object_path(digest), "rb") as file:
             files = json.loads(file.read())["files"]
-        return all(os.stat(f"{root}/{name[:2]}/{name[2:]}").st_size == size for _, name, size in files)
+        return all(os.stat(store.object_path(name)).st_size == size for _, name, size in files)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -116,7 +115,7 @@ def _take(store: Store, root: str, name: str) -> tuple[str, int, bool]:
         after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise _refuse(f"output file {name!r} was written while it was stored", "wait for what writes it")
-        target = store.object(digest)
+        target = store.object_path(digest)
         if _touch(target, before.st_size):
             os.unlink(path)
             return digest, before.st_size, False
@@ -131,10 +130,10 @@ def _take(store: Store, root: str, name: str) -> tuple[str, int, bool]:
 def _adopt(store: Store, digest: str) -> int:
     """Make an object young that another artifact brought here; its size."""
     try:
-        size = os.stat(store.object(digest)).st_size
+        size = os.stat(store.object_path(digest)).st_size
     except FileNotFoundError:
         size = -1
-    if size < 0 or not _touch(store.object(digest), size):
+    if size < 0 or not _touch(store.object_path(digest), size):
         raise _refuse(f"object {digest[:12]} is no longer in the store", "run the same command again")
     return size
 
@@ -149,7 +148,7 @@ def _own_copy(store: Store, path: str) -> None:
 
 def _add_bytes(store: Store, data: bytes, digest: str) -> bool:
     """Write a blob that is not there yet; whether a fan-out folder was made."""
-    target = store.object(digest)
+    target = store.object_path(digest)
     if _touch(target, len(data)):
         return False
     temporary = store.work / temporary_name()

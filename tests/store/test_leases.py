@@ -121,9 +121,11 @@ def test_never_two_holders_with_kills_at_random(store: Store, tmp_path: Path) ->
             children.append(child)
         time.sleep(chance.random() * 0.05)
         victim = children.pop(chance.randrange(4))
-        os.kill(victim.pid, signal.SIGKILL)
+        if victim.is_alive():  # on a busy machine its time may be over
+            os.kill(victim.pid, signal.SIGKILL)
+            killed += 1
         victim.join()
-        killed += 1
+        assert victim.exitcode in (0, -signal.SIGKILL)
         assert all(child.exitcode in (None, 0) for child in children)
     for child in children:
         child.join(10)

@@ -20,7 +20,7 @@ from mldlc.store.durable import WORKERS, each
 from mldlc.store.hashing import CHUNK, SMALL, hash_bytes, hash_descriptor
 from mldlc.store.layout import Store
 from mldlc.store.objects import _touch
-from mldlc.store.versions.taken import Taken, discard, object_path
+from mldlc.store.versions.taken import Taken, discard
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file
 CLONED = 128 << 10  # bytes; a smaller file is read anyway, and written in the same pass
@@ -75,7 +75,7 @@ def take_copy(store: Store, source: str, target: str) -> Taken:
         raise
     finally:
         os.close(descriptor)
-    if taken.path and taken.size > SMALL and _touch(object_path(store, taken.digest), taken.size):
+    if taken.path and taken.size > SMALL and _touch(store.object_path(taken.digest), taken.size):
         discard(target)
         return taken._replace(path="")
     return taken
@@ -180,7 +180,7 @@ def _copy_small(store: Store, descriptor: int, target: str, size: int) -> Taken:
     while len(data) <= size and (more := os.read(descriptor, size + 1 - len(data))):
         data += more
     digest = hash_bytes(data)
-    if _touch(object_path(store, digest), len(data)):
+    if _touch(store.object_path(digest), len(data)):
         return Taken("", digest, len(data))
     copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     try:

@@ -42,7 +42,7 @@ def settle(store: Store, files: Sequence[Taken]) -> None:
     made = False
     moved = [file for file in files if file.path or not file.synced]
     for path, digest, size, _ in moved:
-        target = object_path(store, digest)
+        target = store.object_path(digest)
         if _touch(target, size):
             if path:
                 discard(path)
@@ -52,11 +52,6 @@ def settle(store: Store, files: Sequence[Taken]) -> None:
             made |= _move(path, target)
     folders = [f"{store.objects}/{prefix}" for prefix in sorted({file.digest[:2] for file in moved})]
     sync_folders([*folders, *([str(store.objects)] if made else [])])
-
-
-def object_path(store: Store, digest: str) -> str:
-    """Path of an object, present or not, as text."""
-    return f"{store.objects}/{digest[:2]}/{digest[2:]}"
 
 
 def _move(path: str, target: str) -> bool:
@@ -78,7 +73,7 @@ def file_info(path: str) -> os.stat_result | None:
 
 def object_size(store: Store, digest: str, touch: bool = True) -> int | None:
     """Bytes of an object that is there; None when it is not. touch: it becomes young for the garbage collection."""
-    path = object_path(store, digest)
+    path = store.object_path(digest)
     try:
         size = os.stat(path).st_size
         if touch:
