@@ -60,6 +60,9 @@ OWNERS: dict[str, str] = {
     "versions": "versions.publish",
 }
 
+# Config group -> the names that users of another tool type there, and what stands for them.
+FOREIGN: dict[str, str] = {"trainer": "mldlc.training.foreign:TRAINER"}
+
 # Groups that no step reads: the compiler's own (their schemas: compiler/groups.py), and plain values at the top.
 OWN_GROUPS = (
     "lifecycle",

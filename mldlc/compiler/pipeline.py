@@ -49,6 +49,15 @@ def compile_plan(ask: CompileRequest, trace: Trace | None = None) -> Plan:
 
     trace: called after each pass with its name and what it changed, as text; it switches caches off.
     """
+    try:
+        return _compile(ask, trace)
+    except DiagnosticError as error:
+        from mldlc.compiler.foreign import translated
+
+        raise DiagnosticError(translated(error.diagnostics)) from error
+
+
+def _compile(ask: CompileRequest, trace: Trace | None) -> Plan:
     draft = graph_cache.load(ask) if trace is None and not ask.offline else None
     if draft is not None:
         try:

@@ -64,7 +64,7 @@ def _convert(schema: Any, value: Any, item: Any) -> SchemaError:
         )
     if kind == "union_tag_not_found":
         return SchemaError("missing_value", ".".join([*path, "kind"]), "missing required key 'kind'")
-    message = str(item["msg"])
+    message = str(item["msg"]).removeprefix("Value error, ")
     if kind == "secret_value":  # what was found may be the secret: it is not repeated
         return SchemaError("secret_value", dotted, message)
     hint = ""

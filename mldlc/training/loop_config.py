@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -19,9 +20,25 @@ def _precision(value: Any) -> Any:
     return PRECISIONS.get(str(value), value) if known else value
 
 
+Duration = Annotated[str, BeforeValidator(lambda value: _duration(value))]
 Precision = Annotated[
     Literal["32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"], BeforeValidator(_precision)
 ]
+
+
+def _duration(value: Any) -> Any:
+    """Lightning's two forms of a time become one, so that both have one identity: text DD:HH:MM:SS."""
+    units = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "weeks": 604800}
+    if isinstance(value, dict) and value and all(isinstance(n, int | float) for n in value.values()):
+        if not set(value) <= set(units):
+            raise ValueError(f"write DD:HH:MM:SS in quotes, or a mapping of {', '.join(units)}")
+        whole = int(sum(number * units[unit] for unit, number in value.items()))
+    elif isinstance(value, str) and (found := re.fullmatch(r"(\d+):(\d+):(\d+):(\d+)", value)):
+        whole = sum(int(part) * size for part, size in zip(found.groups(), (86400, 3600, 60, 1), strict=True))
+    else:
+        raise ValueError("write DD:HH:MM:SS in quotes ('00:00:10:00' is ten minutes), or {minutes: 10}")
+    days, rest = divmod(whole, 86400)
+    return f"{days:02}:{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
 
 
 class LightningTrainer(Config):
@@ -30,6 +47,8 @@ class LightningTrainer(Config):
     An int counts batches (or epochs, steps) and a float is a share, as in Lightning. `threads` are torch's CPU threads:
     one serves a small network best, as more wait for each other at every step, and much longer on a busy machine.
     `identity: exact` makes accelerator, devices and threads part of the identity of the model.
+    `max_time` stops after so much time of training, over all resumptions (DD:HH:MM:SS, or {minutes: 10}): at which
+    step depends on the machine, so two such trainings are not equal.
     `checkpoint_every_seconds`: how often a resumable checkpoint is written, besides once an epoch.
     """
 
@@ -40,6 +59,7 @@ class LightningTrainer(Config):
     min_epochs: Annotated[int, Field(ge=1)] | None = result(None)
     max_steps: int = result(-1, ge=-1)
     min_steps: Annotated[int, Field(ge=1)] | None = result(None)
+    max_time: Duration | None = result(None, neutral=None)
     precision: Precision = result("32-true")
     accumulate_grad_batches: int = result(1, ge=1)
     gradient_clip_val: Annotated[float, Field(gt=0)] | None = result(None)
@@ -90,14 +110,34 @@ class BestCheckpoint(Config):
     mode: Literal["min", "max"] = result("min")
 
 
+class Ema(Config):
+    """An exponential moving average of the weights, taken at every optimizer step."""
+
+    kind: Literal["ema"]
+    decay: float = result(0.999, gt=0, lt=1)
+
+
+class Swa(Config):
+    """The plain mean of the weights at the end of every epoch from `start_epoch` (counted from 1) on."""
+
+    kind: Literal["swa"]
+    start_epoch: int = result(5, ge=1)
+
+
+Average = Annotated[Ema | Swa, Field(discriminator="kind")]
+
+
 class Callbacks(Config):
     """What watches the training. null switches one off; `extra` are the user's Lightning callbacks.
+
+    `averaging`: a mean of the weights along the way is validated and becomes the model, instead of the last ones.
 
     `loggers` are Lightning loggers that get what the journal gets; they never change the model.
     """
 
     early_stopping: EarlyStopping | None = result(EarlyStopping())
     checkpoint: BestCheckpoint | None = result(BestCheckpoint())
+    averaging: Average | None = result(None, neutral=None)
     extra: list[Target] = result([])
     loggers: list[Target] = runtime([])
 

@@ -11,7 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from mldlc.artifacts.table import Table, write_json
 from mldlc.artifacts.target import construct
 from mldlc.artifacts.tensors import LAYOUT, Tensors, load_tensors
 from mldlc.plan.context import Cancelled, Context, StepError
+from mldlc.training.averaging import Averaging
 from mldlc.training.checkpoint import Checkpointer, RandomState, resumable
 from mldlc.training.history import FORMAT, BestWeights, History, MonitorCheck
 from mldlc.training.loader import BatchLoader
@@ -196,7 +197,8 @@ def _watch(cfg: Any, ctx: Context, train: BatchLoader, total: int | None) -> Wat
         best = BestWeights(keep)
     extra = user_objects(cfg.callbacks.extra, pl.Callback, "callbacks.extra")
     last = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds)
-    ours: list[Any] = [RandomState(), MonitorCheck(monitors), meter, history, best, early, *extra, last]
+    mean = Averaging(cfg.callbacks.averaging) if cfg.callbacks.averaging else None
+    ours: list[Any] = [RandomState(), MonitorCheck(monitors), meter, history, best, early, *extra, mean, last]
     return Watch(history, best, early, [callback for callback in ours if callback is not None])
 
 
@@ -214,6 +216,9 @@ def _write_history(ctx: Context, cfg: Any, watch: Watch, trainer: pl.Trainer) ->
     monitor = watch.best.cfg.monitor if watch.best else None
     reached = cfg.trainer.max_steps >= 0 and trainer.global_step >= cfg.trainer.max_steps
     early = watch.early is not None and watch.early.stopped_epoch > 0
+    timers = [callback.time_remaining() for callback in trainer.callbacks if isinstance(callback, Timer)]
+    late = any(left is not None and left <= 0 for left in timers) and trainer.current_epoch != cfg.trainer.max_epochs
+    ends = {"early_stopping": early, "max_steps": reached, "max_time": late}
     write_json(
         ctx.out("history") / "history.json",
         {
@@ -221,7 +226,7 @@ def _write_history(ctx: Context, cfg: Any, watch: Watch, trainer: pl.Trainer) ->
             "epochs": watch.history.epochs,
             "best_epoch": watch.best.epoch if watch.best else None,
             "monitor": monitor,
-            "stopped": "early_stopping" if early else "max_steps" if reached else "max_epochs",
+            "stopped": next((why for why, so in ends.items() if so), "max_epochs"),
         },
     )
     row = watch.history.epochs[-1] if watch.history.epochs else {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from lightning.pytorch import Trainer
 from pydantic import TypeAdapter, ValidationError
 
 from mldlc.config.schema import hashed
+from mldlc.training import foreign
 from mldlc.training.config import Adam, Cosine, StepDown
 from mldlc.training.loop_config import LightningTrainer
 from mldlc.training.optimizer import build_optimizer, configure
@@ -69,6 +72,28 @@ def test_roles_of_trainer_keys() -> None:
 def test_what_the_trainer_refuses(keys: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         trainer(**keys)
+
+
+def test_every_keyword_of_lightning_is_a_key_or_translated() -> None:
+    given = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+    assert given - set(LightningTrainer.model_fields) <= set(foreign.TRAINER)
+
+
+def test_a_time_has_one_form() -> None:
+    forms: list[Any] = [
+        "00:00:10:00",
+        "0:0:10:0",
+        "00:00:00:600",
+        {"minutes": 10},
+        {"seconds": 600},
+        {"minutes": 9.5, "seconds": 30},
+    ]
+    assert {trainer(max_time=form).max_time for form in forms} == {"00:00:10:00"}
+    assert trainer(max_time={"weeks": 1, "hours": 5}).max_time == "07:05:00:00"
+    assert hashed(trainer(max_time=None)) == hashed(trainer()) != hashed(trainer(max_time="00:00:10:00"))
+    for wrong in ("10:00", 600, "ten", {"minuets": 1}, {}):
+        with pytest.raises(ValidationError, match="DD:HH:MM:SS"):
+            trainer(max_time=wrong)
 
 
 def test_warmup_fits_the_schedule() -> None:

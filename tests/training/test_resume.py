@@ -24,6 +24,8 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
     "step_sgd": {"optimizer": {"kind": "sgd", "scheduler": {"kind": "step", "step_size": 1, "gamma": 0.5}}},
     "many_validations": {"trainer": {"val_check_interval": 0.25, "limit_train_batches": 0.8}},
     "batch_norm": {"model": {"norm": "batch", "numeric_embedding": "piecewise", "numeric_bins": 8}},
+    "ema": {"callbacks": {"averaging": {"kind": "ema", "decay": 0.9}}, "trainer": {"accumulate_grad_batches": 3}},
+    "swa": {"callbacks": {"averaging": {"kind": "swa", "start_epoch": 2}}, "model": {"norm": "batch"}},
     "own_module": {"model": {"kind": "custom", "target": "mynets.nets:Own"}},
 }
 
@@ -67,7 +69,7 @@ def test_killed_runs_end_like_whole_ones(case: str, seconds: float, inputs: dict
     def config(steps: list[int], folder: Path) -> dict[str, Any]:
         folder.mkdir()
         watch = {"target": "mynets.watch:DieOnce", "args": {"folder": str(folder), "steps": steps}}
-        return tables.config(**groups, callbacks={"extra": [watch]})
+        return tables.config(**groups | {"callbacks": groups.get("callbacks", {}) | {"extra": [watch]}})
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert _run(config([], whole), inputs, whole) == 0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.metrics import r2_score, roc_auc_score
 
 from mldlc.artifacts.handle import Artifact
@@ -72,6 +73,39 @@ def test_what_only_reports_does_not_change_the_model(two: dict[str, Artifact], t
     first, second = (history(run)["epochs"] for run in (plain, watched))
     assert first == [row | {"train_loss": pytest.approx(row["train_loss"])} for row in second]
     assert not [p for p in (tmp_path / "b").iterdir() if p.name not in ("out", "scratch", "temp", "outputs")]
+
+
+def test_a_time_limit_ends_the_training(two: dict[str, Artifact], tmp_path: Path) -> None:
+    """With no time at all the first batch is the last one; what it gave is validated and becomes the model."""
+    found = history(train(two, tmp_path / "a", trainer={"max_epochs": 500, "max_time": "00:00:00:00"}))
+    assert found["stopped"] == "max_time"
+    assert len(found["epochs"]) <= 1
+    assert history(train(two, tmp_path / "b", trainer={"max_time": "00:01:00:00"}))["stopped"] == "max_epochs"
+
+
+@pytest.mark.parametrize("keep", [None, {"monitor": "val_loss", "mode": "min"}], ids=["last", "best"])
+def test_the_average_of_the_weights_becomes_the_model(
+    two: dict[str, Artifact], tmp_path: Path, keep: dict[str, str] | None
+) -> None:
+    """A mean of a single epoch is that epoch's weights; two epochs' mean is between them; validation sees the mean."""
+    callbacks = {"early_stopping": None, "checkpoint": keep}
+
+    def weights(name: str, averaging: dict[str, Any] | None, epochs: int) -> dict[str, np.ndarray]:
+        groups = {"optimizer": {"scheduler": {"kind": "none"}}, "trainer": {"max_epochs": epochs}}
+        run = train(two, tmp_path / name, callbacks=callbacks | {"averaging": averaging}, **groups)
+        return {key: t.numpy() for key, t in load_file(run.outputs["model"].files["model.safetensors"]).items()}
+
+    one, two_ = weights("one", None, 1), weights("two", None, 2)
+    last = weights("last", {"kind": "swa", "start_epoch": 2}, 2)
+    mean = weights("mean", {"kind": "swa", "start_epoch": 1}, 2)
+    name = next(key for key in one if key.endswith("weight"))
+    assert not np.array_equal(one[name], two_[name])
+    if keep is None:
+        assert np.array_equal(last[name], two_[name])
+        np.testing.assert_allclose(mean[name], (one[name] + two_[name]) / 2, atol=1e-6)
+    ema = weights("ema", {"kind": "ema", "decay": 0.5}, 2)
+    assert not np.array_equal(ema[name], two_[name])
+    assert np.abs(ema[name] - two_[name]).max() < np.abs(one[name] - two_[name]).max()
 
 
 def test_early_stopping_keeps_the_best_weights(two: dict[str, Artifact], tmp_path: Path) -> None:
