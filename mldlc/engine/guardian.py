@@ -7,6 +7,7 @@ single-threaded, so a worker's parent-death signal means the guardian's death an
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -15,6 +16,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +150,20 @@ def kill_group(pid: int) -> None:
             continue
 
 
-def descendants(token: str) -> list[int]:
-    """Processes of this run: children of this process (it adopts orphans), and who has the token in the environment."""
+def bury(token: str) -> None:
+    """For the scheduler, when the guardian died before it: kill what the guardian would have killed."""
+    for _ in range(ROUNDS):
+        left = descendants(token, adopted=False)
+        if not left:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def descendants(token: str, *, adopted: bool = True) -> list[int]:
+    """Processes of this run: who has the token in the environment; adopted: and the children of this process."""
     mine, found = os.getpid(), []
     mark = f"{TOKEN}={token}".encode()
     for entry in Path("/proc").iterdir():
@@ -158,7 +172,7 @@ def descendants(token: str) -> list[int]:
                 stat = (entry / "stat").read_bytes().rpartition(b")")[2].split()
                 if stat[0] == b"Z":
                     continue
-                if int(stat[1]) == mine or mark in (entry / "environ").read_bytes().split(b"\0"):
+                if (adopted and int(stat[1]) == mine) or mark in (entry / "environ").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
             except OSError:
                 continue

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mldlc.engine.guardian import TOKEN
+from mldlc.engine.guardian import TOKEN, bury
 
 BOOT = (
     "import sys, json; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; "
@@ -174,8 +174,9 @@ class Pool:
             data = self._control.recv(1 << 16)
         except ConnectionError:
             data = b""
-        if not data:  # it should never die before us; its workers die with it
+        if not data:  # it should never die before us; its workers die with it, and what they started is ours to end
             self.selector.unregister(self._control)
+            bury(self._token)
             self._control.close()
             self._control = None
             for worker in list(self.workers.values()):

@@ -19,8 +19,8 @@ class Options:
     """How to execute.
 
     jobs: at most so many worker processes at once (None: the CPUs of this machine). on_error: `fail` starts nothing
-    new after a failure (what runs may finish), `keep_going` goes on with what does not depend on it. retries: of
-    failures that may pass by themselves. grace: seconds that running steps get to checkpoint when asked to stop.
+    new after a failure or a gate's no (what runs may finish), `keep_going` goes on with what does not depend on it.
+    retries: of failures that may pass by themselves. grace: seconds that steps get to stop.
     """
 
     jobs: int | None = None

@@ -250,7 +250,8 @@ class Scheduler:
                 gate = {"evidence": outcome.evidence, "digest": outcome.digest}
                 result = StepResult("rejected", error=outcome.error, summary=gate, **spent)
                 self._close(step, result, "gate_rejected", why=(outcome.error or {}).get("message", ""), **gate)
-                self._halt(f"the run ends: {step.stage} is rejected")
+                if self.options.on_error == "fail":
+                    self._halt(f"the run ends: {step.stage} is rejected")
             case "stopped":
                 self._close(step, StepResult("stopped", **spent), "step_skipped", because="stopped")
             case "failed":

@@ -51,6 +51,18 @@ def test_reject_ends_the_run(built: Builder, watch: Watch, tmp_path: Path) -> No
     assert "gate_rejected" in watch.types("ok")
 
 
+def test_reject_ends_what_hangs_on_it_only_with_keep_going(built: Builder, watch: Watch) -> None:
+    """As a failure does: by default nothing more starts; `keep_going` finishes the other branches. Exit 1 both times."""
+    _answer(watch.outputs / "approvals", 1, "reject")
+    plan = _plan(built)
+    built.add("later", "ADD", {"values": ["side.value"]}, value=1)
+    plan = built.plan()
+    ended = watch.run(plan)
+    assert (ended.status, ended.steps["later"].status, ended.steps["go"].status) == ("rejected", "skipped", "skipped")
+    kept = watch.run(plan, on_error="keep_going")
+    assert (kept.status, kept.steps["later"].status, kept.steps["go"].status) == ("rejected", "ran", "skipped")
+
+
 @pytest.mark.parametrize("text", ["decision: [", "why: no decision\n", "- a list\n"])
 def test_a_malformed_answer_is_named(built: Builder, watch: Watch, text: str) -> None:
     folder = watch.outputs / "approvals" / "ok"
