@@ -42,6 +42,27 @@ class Linear(Config):
     kind: Literal["linear"]
 
 
+class Cnn(Config):
+    """A small convolutional network over images whose pixels are the table's numeric columns, in order.
+
+    shape: [channels, height, width]. channels: of each stage of `convolutions` 3x3 convolutions with batch norm;
+    max-pooling halves the image between stages.
+    """
+
+    kind: Literal["cnn"]
+    shape: list[Annotated[int, Field(ge=1)]] = result(..., min_length=3, max_length=3)
+    channels: list[Annotated[int, Field(ge=1)]] = result([16, 32], min_length=1)
+    convolutions: int = result(2, ge=1)
+    dropout: float = result(0.0, ge=0, lt=1)
+    activation: Activation = result("relu")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Cnn:
+        if min(self.shape[1:]) >> (len(self.channels) - 1) < 1:
+            raise ValueError(f"{len(self.channels)} stages halve an image of {self.shape[1:]} to nothing")
+        return self
+
+
 class CustomModel(Config):
     """The user's own `torch.nn.Module` or `LightningModule`, from the project's code roots.
 
@@ -60,7 +81,7 @@ class CustomModel(Config):
     batch: Literal["tuple", "dict"] = result("tuple")
 
 
-Model = Annotated[Mlp | Linear | CustomModel, Field(discriminator="kind")]
+Model = Annotated[Mlp | Linear | Cnn | CustomModel, Field(discriminator="kind")]
 
 
 class AutoObjective(Config):
