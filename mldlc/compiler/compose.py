@@ -13,7 +13,7 @@ from mldlc.config.compose import Request, compose
 def run(draft: Draft) -> None:
     """Compose all points; find the outputs root and the plan's name."""
     ask = draft.ask
-    request = Request(ask.config_name, ask.overrides, ask.multirun, ask.config_dir)
+    request = Request(ask.config_name, ask.overrides, ask.multirun, ask.config_dir, ask.points)
     composition = compose(ask.project, request)
     draft.composition = composition
     draft.points = tuple(DraftPoint(p.id, p.overrides, p.config) for p in composition.points)

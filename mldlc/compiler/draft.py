@@ -30,7 +30,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class CompileRequest:
-    """Everything the compiler is asked. start: a folder of the project; offline: outside sources are not looked at."""
+    """Everything the compiler is asked. start: a folder of the project; offline: outside sources are not looked at.
+
+    points: the points of a sweep, each by its overrides, where they are not to be found from `overrides`.
+    """
 
     start: Path
     overrides: tuple[str, ...] = ()
@@ -39,6 +42,7 @@ class CompileRequest:
     config_dir: str | None = None
     selection: Selection = Selection()
     offline: bool = False
+    points: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def project(self) -> Project:

@@ -56,7 +56,13 @@ def load(ask: CompileRequest) -> Draft | None:
 def save(draft: Draft) -> None:
     """Keep a draft that has just left `artifacts`, if its config can be keyed."""
     composition = draft.composition
-    if composition is None or not composition.cacheable or len(draft.nodes) > MOST_NODES or draft.diagnostics:
+    if (
+        draft.ask.points
+        or composition is None
+        or not composition.cacheable
+        or len(draft.nodes) > MOST_NODES
+        or draft.diagnostics
+    ):
         return
     kinds: dict[int, int] = {}
     typed: list[Typed] = []
@@ -103,6 +109,7 @@ def _request(ask: CompileRequest, root: Path) -> list[Any]:
         list(ask.overrides),
         ask.config_name,
         ask.multirun,
+        [list(point) for point in ask.points],
         folder,
         outputs,
         own_stamp(),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from mldlc.catalog import OWN_GROUPS
+from mldlc.compiler.sweeps import Off, Sweep
 from mldlc.config.schema import Config, location, meta, placement, runtime
 
 
@@ -51,36 +52,10 @@ class LocalExecutor(Config):
     grace_seconds: float = runtime(20.0, ge=0)
 
 
-class Off(Config):
-    """A group that is switched off: its only option so far is `none`."""
-
-    kind: Literal["none"] = "none"
-
-
-Values = Any
-"""What a key is swept over: a list, one value, or a text in Hydra's sweep grammar (`range(1,5)`, `glob(*)`)."""
-
-
-class GridSweep(Config):
-    """A sweep that `run` and `plan` make without `-m`: the product of its parts, the last varies fastest.
-
-    params: key -> values, each against each. zip: keys that go in step. vary: one key at a time, the others as
-    configured; the configured point comes first. points: what each point sets, written out.
-    """
-
-    kind: Literal["grid"]
-    params: dict[str, Values] = Field(default_factory=dict)
-    zip: list[dict[str, Values]] = Field(default_factory=list)
-    vary: dict[str, Values] = Field(default_factory=dict)
-    points: list[dict[str, Values]] = Field(default_factory=list)
-
-
-Sweep = Annotated[Off | GridSweep, Field(discriminator="kind")]
-
 _SCHEMAS: dict[str, Any] = {
     "lifecycle": LifecycleConfig,
-    "sweep": Sweep,
     "paths": PathsConfig,
     "executor": LocalExecutor,
+    "sweep": Sweep,
 }
 GROUPS: dict[str, Any] = {name: _SCHEMAS.get(name, Off) for name in OWN_GROUPS}

@@ -31,6 +31,7 @@ def run(draft: Draft) -> None:
             overrides=ask.overrides,
             multirun=ask.multirun,
             files=draft.files,
+            points=ask.points,
         ),
         points=tuple(points),
         steps=steps,

@@ -25,6 +25,7 @@ def run(draft: Draft) -> None:
     for point in draft.composition.points:
         draft.typed[point.id] = _type_point(draft, point, memo, memory)
     _settings(draft, draft.composition.points[0].config, memory)
+    _search(draft, draft.composition.points[0].config.get("sweep"))
     if not any(item.severity == "error" for item in draft.diagnostics):
         memory.save()
 
@@ -243,6 +244,22 @@ def _settings(draft: Draft, config: dict[str, Any], memory: TypeMemory) -> None:
     draft.settings["approvals"] = [str(draft.root / "approvals"), str(draft.outputs / "approvals")]
     scope = config.get("scope")
     draft.settings["budget"] = (scope.get("budget") or {}) if isinstance(scope, dict) else {}
+
+
+def _search(draft: Draft, sweep: Any) -> None:
+    """What a search asks for, where the config chooses one and has no mistakes so far."""
+    from mldlc.config.spanning import SEARCHES
+
+    if not isinstance(sweep, dict) or sweep.get("kind") not in SEARCHES or draft.diagnostics:
+        return
+    from mldlc.compiler.groups import GROUPS
+    from mldlc.compiler.search import search_settings
+    from mldlc.compiler.typed import plain
+    from mldlc.compiler.validate import check
+
+    found = search_settings(draft, plain(check(GROUPS["sweep"], sweep)[0]))
+    if found is not None:
+        draft.settings["search"] = found
 
 
 def _executor(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from mldlc.config.interpolate import Resolution, is_constant, is_repeatable, ove
 from mldlc.config.project import Project
 from mldlc.config.provenance import Provenance
 from mldlc.config.session import existing_folder
+from mldlc.config.spanning import spanning, without
 from mldlc.config.sweeping import Item, declared, expand, keys_of, lines_of, read_items, section_of
 from mldlc.config.tree import Ledger
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for. config_dir: a folder searched before the project's own configs."""
+    """What the command line asks for. config_dir: a folder searched before the project's own configs.
+
+    points: the points of a sweep, each by its overrides (a round of a search); () to find them from the overrides.
+    """
 
     config_name: str = "config"
     overrides: tuple[str, ...] = ()
     multirun: bool = False
     config_dir: str | None = None
+    points: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Composition:
     files: each file read -> blake2b digest (a path that ends in "/" is a folder's listing; `tree.fingerprint` gives the
     present digest). missing: absolute paths that were probed and absent. inputs: environment variable -> value that an
     `oc.env` saw (None: it was not set). refs: moving git revision `rev@repository` -> commit. cacheable: False when a
-    value depends on more than these (`now`, `hydra:`, custom resolvers, a shuffled sweep).
+    value depends on more than these (`now`, `hydra:`, custom resolvers, a shuffled sweep). space: the
+    overrides that span the space of a search, key -> parameter as plain data. parse: Hydra's parser of one override.
     """
 
     points: tuple[ComposedPoint, ...]
@@ -61,6 +68,8 @@ class Composition:
     inputs: dict[str, str | None]
     cacheable: bool
     refs: dict[str, str]
+    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parse: Callable[[str], Any] | None = field(default=None, compare=False, repr=False)
 
 
 def compose(project: Project, request: Request) -> Composition:
@@ -81,6 +90,8 @@ def compose(project: Project, request: Request) -> Composition:
         dict(sorted(seam.env_reads.items())),
         sweep.cacheable,
         dict(sorted(ledger.refs.items())),
+        sweep.space,
+        composer.parse,
     )
 
 
@@ -100,10 +111,11 @@ class _Sweep:
     def __init__(self, composer: Composer, request: Request) -> None:
         self.composer = composer
         self.request = request
-        self.sweeping = request.multirun
+        self.sweeping = request.multirun or bool(request.points)
         self.cacheable = not any("shuffle(" in line for line in request.overrides)
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._errors: list[Diagnostic] = []
+        self.space: dict[str, dict[str, Any]] = {}
 
     def points(self) -> tuple[ComposedPoint, ...]:
         """Every point in Hydra's order. Raises DiagnosticError with the mistakes of all of them."""
@@ -142,7 +154,7 @@ class _Sweep:
 
         refused = refuse(self.request.overrides)
         lines = [line for line in self.request.overrides if line not in {item.found for item in refused}]
-        items, wrong = read_items(self.composer, lines, self.request.multirun)
+        items, wrong = read_items(self.composer, self._spanned(lines), self.sweeping)
         lines = lines_of(items)
         self._errors += [*refused, *wrong]
         try:
@@ -151,6 +163,24 @@ class _Sweep:
             self._errors += diagnose(self.composer, lines, error)
             raise self._failed() from error
         return items
+
+    def _spanned(self, lines: list[str]) -> list[str]:
+        """The overrides without those that span the space of a search."""
+        from mldlc.config import seam
+
+        def kind_of(lines: tuple[str, ...]) -> Any:
+            try:
+                self.composer.open_sources(lines)
+                choices = tuple(line for line in lines if not self._is_value(line))
+                chosen = self._base(choices).resolution.config.get("sweep")
+            except (DiagnosticError, *seam.Failure):
+                return None  # the same mistake is met, and told, when the points are composed
+            return chosen.get("kind") if isinstance(chosen, dict) else None
+
+        lines, self.space, wrong = spanning(self.composer, lines, kind_of)
+        self.sweeping = (self.sweeping and not self.space) or bool(self.request.points)
+        self._errors += wrong
+        return lines
 
     def _check(self, job: list[str], resolution: Resolution, provenance: Provenance) -> None:
         self._errors += check_resolved(resolution, provenance)
@@ -163,8 +193,11 @@ class _Sweep:
         from mldlc.config import seam
 
         lines = lines_of(items)
+        if self.request.points:
+            return [(without(self.composer, lines, point) + list(point), point) for point in self.request.points]
+        multirun = self.sweeping
         choices = tuple(line for line in lines if not self._is_value(line))
-        if self.request.multirun:
+        if multirun:
             jobs = self._expanded(items)
             choices = tuple(line for line in jobs[0][0] if not self._is_value(line))
             values = [line for line in lines if self._is_value(line) and section_of(line) == "sweep"]
@@ -173,7 +206,7 @@ class _Sweep:
             values = [line for line in lines if self._is_value(line)]
         try:
             base = self._base((*choices, *values))
-            params = seam.sweeper_params(base.cfg) if self.request.multirun else []
+            params = seam.sweeper_params(base.cfg) if multirun else []
             sweep = base.resolution.config.get("sweep")
         except (DiagnosticError, *seam.Failure):
             return jobs  # the same mistake is met, and told, at the first point
@@ -181,7 +214,7 @@ class _Sweep:
         where = Provenance(self.composer, (*choices, *values), base.resolution).locate("sweep") if sweep else None
         more, wrong = declared(self.composer, sweep, taken, where)
         self._errors += wrong
-        self.sweeping = self.request.multirun or bool(more)
+        self.sweeping = multirun or bool(more)
         self.cacheable = self.cacheable and "shuffle(" not in str(sweep)
         return self._expanded([*params, *items, *more]) if params or more else jobs
 

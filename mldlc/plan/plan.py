@@ -43,13 +43,17 @@ class Point:
 
 @dataclass(frozen=True)
 class ConfigSources:
-    """How the config came about, enough to compile it again: name, overrides, and every file that was read."""
+    """How the config came about, enough to compile it again: name, overrides, and every file that was read.
+
+    points: the overrides of each point, where a search chose them.
+    """
 
     root: str
     name: str
     overrides: tuple[str, ...] = ()
     multirun: bool = False
     files: dict[str, str] = field(default_factory=dict)
+    points: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ GIVEN = {
     ("model", "custom"): ["model.target=own.nets:Net"],
     ("split", "column"): ["split.by=part"],
     ("versions", "lakefs"): ["versions.repository=own"],
+    ("sweep", "optuna"): ["optimizer.lr=interval(1e-4,1e-2)"],
 }
 
 
