@@ -19,7 +19,7 @@ def run(draft: Draft) -> None:
     nodes = list(draft.nodes.values())
     hasher = CodeHasher(draft.code, draft.outputs / "cache" / "code.json")
     observe_packages(draft, {name for node in nodes for name in node.typed.packages})
-    observe_sources(draft, [_portable(ref, draft.root) for node in nodes for ref in node.typed.sources])
+    observe_sources(draft, [(_portable(ref, draft.root), node) for node in nodes for ref in node.typed.sources])
     codes: dict[int, tuple[dict[str, str], str]] = {}
     identities: dict[int, str] = {}
     for node in nodes:

@@ -6,6 +6,7 @@ listed, files that were absent, environment variables, code roots, the Python pa
 
 from __future__ import annotations
 
+import glob
 import os
 from dataclasses import replace
 from functools import cache
@@ -141,12 +142,21 @@ def still_there(pins: dict[str, str]) -> bool:
 def watched(typed: list[Typed]) -> dict[str, int | None] | None:
     """Folders whose content decides which files a source reads; None when a recursive pattern cannot be watched."""
     folders: dict[str, int | None] = {}
-    for item in typed:
-        if item.sources and "**" in str(item.params):
+    for ref in (ref for item in typed for ref in item.sources):
+        if any("**" in pattern for pattern in ref.patterns):
             return None
-        for path in {str(Path(p).parent) for ref in item.sources for p in ref.paths}:
+        read = {str(Path(p).parent) for p in ref.paths}
+        for path in read.union(*(_listed(pattern) for pattern in ref.patterns)):
             folders[path] = modified(path)
     return folders
+
+
+def _listed(pattern: str) -> set[str]:
+    """The folders whose lists of names decide what a pattern matches: from its first wildcard on, every one."""
+    parts = Path(pattern).parts
+    first = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    levels = [str(Path(*parts[:end])) for end in range(max(1, first), len(parts))]
+    return {folder for level in levels for folder in glob.glob(level)}  # noqa: PTH207 (absolute patterns)
 
 
 def modified(path: str) -> int | None:

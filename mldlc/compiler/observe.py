@@ -8,9 +8,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from mldlc.compiler.draft import Draft
+from mldlc.compiler.draft import Draft, Node
 from mldlc.compiler.files import read_json, write_json
 from mldlc.plan.codec import digest
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
 from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
 from mldlc.store.codetree import tree_digest
@@ -37,11 +38,14 @@ def run(draft: Draft) -> None:
     draft.snapshot = ambient(draft.code, draft.root)
 
 
-def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
-    """Freeze the tokens of outside sources into the snapshot; each URI is observed once. Versioned ones are pinned."""
+def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
+    """Freeze the tokens of outside sources into the snapshot; each URI is observed once. Versioned ones are pinned.
+
+    DiagnosticError with every file that is missing or cannot be read, at the config that names it.
+    """
     cache = StatCache(draft.outputs / "cache" / "stat.json")
     tokens = dict(draft.snapshot.sources)
-    versioned = list(dict.fromkeys(ref.uri for ref in wanted if ref.uri.startswith(SCHEMES)))
+    versioned = list(dict.fromkeys(ref.uri for ref, _ in wanted if ref.uri.startswith(SCHEMES)))
     if versioned and not draft.ask.offline:
         from mldlc.store.pinning import pin_all
 
@@ -50,13 +54,29 @@ def observe_sources(draft: Draft, wanted: list[SourceRef]) -> None:
         refs = {uri: pin.commit for uri, pin in pins.items()}
         draft.contents |= {uri: pin.digests for uri, pin in pins.items()}
         draft.snapshot = replace(draft.snapshot, refs={**draft.snapshot.refs, **refs})
-    for ref in wanted:
-        if ref.uri not in tokens and ref.uri not in versioned and not draft.ask.offline:
-            token, draft.contents[ref.uri] = source_identity(ref, cache, HASH_LIMIT)
+    wrong: dict[str, Diagnostic] = {}
+    for ref, node in wanted:
+        if ref.uri not in {*tokens, *versioned, *wrong} and not draft.ask.offline:
+            try:
+                token, draft.contents[ref.uri] = source_identity(ref, cache, HASH_LIMIT)
+            except DiagnosticError as error:
+                wrong[ref.uri] = _placed(draft, node, error.diagnostics[0])
+                continue
             if token is not None:
                 tokens[ref.uri] = token
     cache.save()
+    if wrong:
+        raise DiagnosticError(wrong.values())
     draft.snapshot = replace(draft.snapshot, sources=tokens)
+
+
+def _placed(draft: Draft, node: Node, problem: Diagnostic) -> Diagnostic:
+    """A problem with a file, at the key that names it."""
+    for group in node.groups.values():
+        for key in (f"{group}.path", f"{group}.files"):
+            if (where := draft.locate(key, node.points[0])) is not None:
+                return replace(problem, where=where, key=key)
+    return problem
 
 
 def observe_packages(draft: Draft, names: set[str]) -> None:

@@ -152,7 +152,7 @@ def fingerprint(path: str) -> str:
 
 
 def unchanged(files: dict[str, str], missing: Iterable[str], inputs: dict[str, str | None]) -> bool:
-    """Whether all that a composition looked at (files, absent paths, environment) is still so. Git sources are pinned."""
+    """Whether all that a composition looked at (files, absent paths, environment) is as it was. Git is pinned."""
     return (
         all(fingerprint(path) == found for path, found in files.items() if not path.startswith("git://"))
         and not any(os.path.lexists(path) for path in missing if not path.startswith("git://"))

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from mldlc.artifacts.table import Column, sink_partition, write_json, write_manifest
-from mldlc.artifacts.target import construct
+from mldlc.artifacts.target import construct, load_target, parameters
 from mldlc.data import csv_scan, partitions
 from mldlc.data.config.source import VERSIONED, source_refs
 from mldlc.plan.context import Context, StepError, TransientError
@@ -23,7 +23,7 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Write port `table`; summary: rows, columns, partitions."""
     source, out = cfg.source, ctx.out("table")
     if source.kind == "python":
-        _sink(_call(source), out / _file(0))
+        _sink(_call(ctx, cfg), out / _file(0))
         _finish(ctx, source, {}, [("frame", out / _file(0))])
         return
     versioned = _versioned(ctx, source)
@@ -153,8 +153,20 @@ def _names(paths: list[Path]) -> list[str]:
     return [str(p) for p in paths]
 
 
-def _call(source: Any) -> pl.LazyFrame:
-    made = construct(source.target, source.args, "source")
+def _call(ctx: Context, cfg: Any) -> pl.LazyFrame:
+    source = cfg.source
+    args = dict(source.args)
+    if source.files and "files" in parameters(load_target(source.target, "source")):
+        args.setdefault("files", [str(path) for path in _paths(ctx, cfg)])
+    try:
+        made = construct(source.target, args, "source")
+    except StepError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            error.hint = (
+                "a step runs in a folder of its own: name what the function reads in source.files, relative to the "
+                "project, and take the paths as its argument `files`"
+            )
+        raise
     if not isinstance(made, pl.DataFrame | pl.LazyFrame):
         raise StepError(
             f"'{source.target}' gave {type(made).__module__}.{type(made).__qualname__}, expected a polars DataFrame or "

@@ -14,7 +14,8 @@ class SourceRef:
 
     paths: absolute local files in reading order (empty for remote sources). `name` is shown to people.
     identity: `content` hashes bytes, `stat` trusts size and mtime, `version` uses `version` (an etag, a commit, the
-    answer of a version query), `always` runs every time and relies on early cutoff.
+    answer of a version query), `always` runs every time and relies on early cutoff. patterns: what `paths` was expanded
+    from, where a new file could join them.
     """
 
     uri: str
@@ -22,3 +23,4 @@ class SourceRef:
     paths: tuple[str, ...] = ()
     identity: Identity = "content"
     version: str = ""
+    patterns: tuple[str, ...] = ()

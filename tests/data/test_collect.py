@@ -121,6 +121,21 @@ def test_a_python_source_is_called_with_its_arguments(tmp_path: Path, monkeypatc
     assert found.message == "'own_bad:read' gave builtins.list, expected a polars DataFrame or LazyFrame"
 
 
+def test_a_python_source_gets_the_files_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(name * 3)
+    (tmp_path / "own_files.py").write_text(
+        "import polars as pl\nfrom pathlib import Path\n"
+        "def read(files):\n    return pl.DataFrame({'x': [Path(f).read_text() for f in files]})\n"
+        "def alone():\n    return pl.read_csv('data/absent.csv')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = option("source", "python", target="own_files:read", files=[str(tmp_path / "[ab].txt")])
+    assert rows(collect(config, tmp_path).outputs["table"])["x"].to_list() == ["aaa", "bbb"]
+    found = error(option("source", "python", target="own_files:alone"), tmp_path / "bad")
+    assert "absent.csv" in found.message and "source.files" in found.hint
+
+
 def test_a_wrong_value_is_named_by_line_and_column(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text('a,b\n1,"two\nlines"\n2,ok\nthree,ok\nfour,ok\n')
     found = error(

@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mldlc.config.schema import Config, location, result, runtime
 from mldlc.plan.codec import canonical
@@ -84,15 +84,24 @@ class BundledSource(Config):
 class PythonSource(Config):
     """A function of the project that gives a Polars DataFrame or LazyFrame; `args` are its keyword arguments.
 
-    identity: `version` reads again when `version`, `args` or the code changes; `always` on every run.
+    files: what it reads, as paths or globs: it is called again when their content changes, and gets the files as the
+    argument `files`, a list of absolute paths, if it has one. identity: `version` calls it again when `version`,
+    `args`, `files` or the code changes; `always` on every run.
     """
 
     kind: Literal["python"]
     target: str
     args: dict[str, Any] = result({})
+    files: list[str] = location([])
     roles: Roles = result({})
     identity: Literal["version", "always"] = runtime("version")
     version: str = runtime("")
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> PythonSource:
+        if self.files and self.version:
+            raise ValueError("give `files`, whose content is the version, or `version`, not both")
+        return self
 
 
 Source = Annotated[CsvSource | ParquetSource | BundledSource | PythonSource, Field(discriminator="kind")]
@@ -108,12 +117,16 @@ def source_refs(cfg: Any) -> tuple[SourceRef, ...]:
         case PythonSource():
             args = canonical(source.args).decode() if source.args else ""
             uri = f"python:{source.target}" + (f"?{args}" if args else "")
-            return (SourceRef(uri, source.target, (), source.identity, source.version),)
+            if not source.files or source.identity == "always":
+                return (SourceRef(uri, source.target, (), source.identity, source.version),)
+            paths = tuple(str(file) for pattern in source.files for file in files_of(pattern) or [pattern])
+            uri += "#" + ",".join(source.files)
+            return (SourceRef(uri, source.target, paths, "content", patterns=tuple(source.files)),)
     if source.path.startswith(VERSIONED):
         return (SourceRef(source.path, source.path, (), "version"),)
     path = Path(source.path)
-    files = files_of(source.path) or [path]
-    return (SourceRef(f"file:{path}", path.name, tuple(str(file) for file in files), source.identity, source.version),)
+    files = tuple(str(file) for file in files_of(source.path) or [path])
+    return (SourceRef(f"file:{path}", path.name, files, source.identity, source.version, (source.path,)),)
 
 
 def files_of(pattern: str) -> list[Path]:

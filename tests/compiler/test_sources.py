@@ -1,0 +1,85 @@
+"""Outside files: a plan sees every change of them, also a warm one, and names a missing one at its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mldlc.compiler.draft import CompileRequest
+from mldlc.compiler.pipeline import compile_plan
+from mldlc.plan.diagnostic import DiagnosticError
+from mldlc.plan.step import Source
+
+OWN = "import polars as pl\n\n\ndef read(files):\n    return pl.read_csv(files)\n"
+
+
+def source(root: Path, *overrides: str) -> Source:
+    plan = compile_plan(CompileRequest(root, overrides))
+    (found,) = (step for step in plan.steps if step.stage == "collect")
+    return found.sources[0]
+
+
+def write(root: Path, name: str, text: str = "a,b\n1,2\n") -> None:
+    file = root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write(tmp_path, "mldlc.yaml", "name: own\nconf: conf\ncode: [src]\n")
+    write(tmp_path, "src/own/__init__.py", "")
+    write(tmp_path, "src/own/rows.py", OWN)
+    write(
+        tmp_path,
+        "conf/experiment/x.yaml",
+        "# @package _global_\ndefaults: [{override /source: csv}]\nsource: {path: raw/rows.csv}\n",
+    )
+    write(tmp_path, "data/day=1/x.csv")
+    (tmp_path / "data" / "day=2").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("source=csv", "source.path=data/*/x.csv"),
+        ("source=python", "source.target=own.rows:read", "source.files=[data/*/x.csv]"),
+    ],
+    ids=["csv", "python"],
+)
+def test_a_new_or_changed_file_of_a_glob_is_seen_by_a_warm_plan(root: Path, overrides: tuple[str, ...]) -> None:
+    seen = [source(root, *overrides) for _ in range(2)]
+    assert seen[0] == seen[1] and len(seen[0].paths) == 1
+    for number, (name, text) in enumerate(
+        [("data/day=2/x.csv", "a,b\n3,4\n"), ("data/day=3/x.csv", "a,b\n5,6\n"), ("data/day=1/x.csv", "a,b\n7,8\n")]
+    ):
+        write(root, name, text)
+        seen.append(source(root, *overrides))
+        assert seen[-1].token != seen[-2].token
+        assert len(seen[-1].paths) == min(3, number + 2)
+    assert source(root, *overrides) == seen[-1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "place"),
+    [
+        (("experiment=x",), "conf/experiment/x.yaml:3"),
+        (("experiment=x", "source.path='data/day=1/y.csv'"), "command line"),
+        (("source=python", "source.target=own.rows:read", "source.files=['data/day=1/y.csv']"), "command line"),
+    ],
+)
+def test_a_missing_file_is_named_where_it_is_written(root: Path, overrides: tuple[str, ...], place: str) -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        source(root, *overrides)
+    (told,) = caught.value.diagnostics
+    assert (str(told.where), told.code) == (place, "missing_file")
+    if place == "command line":
+        assert "did you mean 'x.csv'?" in told.hint
+
+
+def test_files_and_a_version_are_one_too_many(root: Path) -> None:
+    wrong = ("source=python", "source.target=own.rows:read", "source.files=[a]", "source.version='2'")
+    with pytest.raises(DiagnosticError, match="not both"):
+        source(root, *wrong)
