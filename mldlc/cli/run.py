@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             shown = "  ".join(f"{key} {number_text(value)}" for key, value in _numbers(values))
             print(f"  {part:<6}{shown}", file=text)
     if report is not None:
-        print(f"Report: {report if len(plan.points) == 1 else report.parent / 'report-*.html'}", file=text)
+        print(f"Report: {report if report.name == 'report.html' else report.parent / 'report-*.html'}", file=text)
     if result.status == "stopped":
         print("Stopped; the same command continues it.", file=text)
     if args.json:

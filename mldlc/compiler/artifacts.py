@@ -8,6 +8,7 @@ from mldlc.compiler.draft import Draft, Node
 from mldlc.plan.artifact import TYPES
 from mldlc.plan.dag import Cycle, topological
 from mldlc.plan.diagnostic import Diagnostic, did_you_mean
+from mldlc.plan.label import label_of
 from mldlc.plan.step import Input, InputRef
 
 
@@ -60,7 +61,7 @@ def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, a
         for source in sources:
             name = _output(problems, node, port, source, output, kind)
             if name:
-                label = _label(draft, source, len(sources), arity)
+                label = _label(draft, node, source, arity)
                 refs.append(InputRef(source.id, name, label))
         if refs and arity != "many":
             break
@@ -79,14 +80,6 @@ def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, a
             else f"no live stage gives a {kind}"
         )
         problems.add(node, port, "missing_input", f"stage '{node.stage}' needs input '{port}' ({kind}): {why}", hint)
-    if arity != "many" and len(refs) > 1:
-        problems.add(
-            node,
-            port,
-            "too_many_inputs",
-            f"input '{port}' of stage '{node.stage}' takes one {kind}, got {len(refs)}",
-            "only a `many` port takes the artifacts of a whole sweep",
-        )
     return refs
 
 
@@ -151,13 +144,13 @@ def _output(problems: _Problems, node: Node, port: str, source: Node, output: st
     return ""
 
 
-def _label(draft: Draft, source: Node, count: int, arity: str) -> str:
-    """Label of an artifact on a `many` port: the point's overrides, or the stage."""
+def _label(draft: Draft, node: Node, source: Node, arity: str) -> str:
+    """Label of an artifact on a `many` port: the stage; for a node of the whole sweep the point's overrides."""
     if arity != "many":
         return ""
-    if count > 1 or (source.scope == "point" and len(draft.points) > 1):
-        return ",".join(draft.points[source.points[0]].overrides) or source.stage
-    return source.stage
+    if node.scope != "sweep" or source.scope == "sweep":
+        return source.stage
+    return label_of(draft.points[source.points[0]].overrides)
 
 
 class _Problems:

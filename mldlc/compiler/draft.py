@@ -110,6 +110,7 @@ class Node:
     reasons: list[Reason] = field(default_factory=list)
     cost: Cost | None = None
     note: str = ""
+    partial: bool = False
 
     def upstream(self) -> list[str]:
         """Ids of the nodes whose outputs this one takes, without repeats."""

@@ -49,7 +49,7 @@ def run(draft: Draft) -> None:
             code=node.code_digest,
             identity=node.identity_digest,
             inputs={
-                port: [(ref.label, draft.nodes[ref.step].recipe, ref.port) for ref in item.refs]
+                port: list(dict.fromkeys((ref.label, draft.nodes[ref.step].recipe, ref.port) for ref in item.refs))
                 for port, item in node.inputs.items()
             },
             sources=[ref.uri for ref in refs],

@@ -187,7 +187,7 @@ def _row(node: Node, kinds: dict[int, int]) -> dict[str, Any]:
     }
     return {
         "id": node.id, "stage": node.stage, "typed": kinds[id(node.typed)], "scope": node.scope,
-        "points": list(node.points), "groups": node.groups, "inputs": inputs,
+        "points": list(node.points), "groups": node.groups, "inputs": inputs, "partial": node.partial,
     }  # fmt: skip
 
 
@@ -205,4 +205,5 @@ def _node(row: dict[str, Any], typed: list[Typed]) -> Node:
         row["groups"],
         {},
         inputs=inputs,
+        partial=row["partial"],
     )

@@ -16,13 +16,15 @@ class StageConfig(Config):
 
     inputs: port -> `stage.port` or `stage`; a list means the first live one (all live ones for a `many` port).
     config: formal group -> path of another subtree. when: a config path; the stage lives unless the value there is
-    null, false or none. code: files or modules that imports cannot show.
+    null, false or none. code: files or modules that imports cannot show. scope: `sweep` makes the stage once for all
+    points. partial: with `keep_going` its `many` ports do without the points that failed.
     """
 
     kind: str
     inputs: dict[str, str | list[str] | None] = Field(default_factory=dict)
     config: dict[str, str] = Field(default_factory=dict)
     scope: Literal["point", "sweep"] = "point"
+    partial: bool = False
     when: str | bool | None = None
     enabled: bool = True
     code: list[str] = Field(default_factory=list)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mldlc.config.blame import readable
 from mldlc.config.provenance import COMMAND_LINE
 from mldlc.plan.diagnostic import Diagnostic, Location
+from mldlc.plan.label import pieces
 
 if TYPE_CHECKING:
     from mldlc.config.seam import Composer
-
-OPENING, CLOSING = "([{", ")]}"
 
 
 @dataclass(frozen=True)
@@ -134,28 +133,6 @@ def keys_of(item: Item) -> set[str]:
     """Every key that an override or an axis sets."""
     lines = [item] if isinstance(item, str) else [line for lines in item.alternatives for line in lines]
     return set(map(key_of, lines))
-
-
-def pieces(text: str) -> Iterator[str]:
-    """The parts of a text between its commas, those inside brackets and quotes left alone."""
-    depth, quote, start, at = 0, "", 0, 0
-    while at < len(text):
-        char = text[at]
-        if char == "\\":
-            at += 1
-        elif quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char in OPENING:
-            depth += 1
-        elif char in CLOSING:
-            depth -= 1
-        elif char == "," and depth == 0:
-            yield text[start:at]
-            start = at + 1
-        at += 1
-    yield text[start:]
 
 
 def declared(

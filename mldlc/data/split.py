@@ -20,6 +20,8 @@ from mldlc.plan.diagnostic import did_you_mean
 
 CODES = "codes.arrow"
 MANY_VALUES = 20  # numbers with more distinct values are binned before they make strata
+UNUSED = "unused"  # the part of the train rows that `learn` leaves out
+LEARN = 0x6C6561726E  # keeps the hash of `learn` apart from the one that deals the rows to the parts
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -32,14 +34,29 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     else:
         keys = _keys(ctx, table, split) if split.kind == "stratified" else None
         names, codes = _stratified(table, split, keys) if keys is not None else WAYS[split.kind](table, split)
+        names, codes = _thinned(names, codes, table, split, keys)
         ends = np.cumsum([part.rows for part in table.partitions])[:-1]
         parts = zip([part.name for part in table.partitions], np.split(codes.astype(np.uint8), ends), strict=True)
         counts = write_split(ctx.out("split"), names, parts, {"kind": split.kind})
     wanted = getattr(split, "fractions", None) or {}
     for name, rows in counts.items():
-        if not rows and table.rows and wanted.get(name, 1) > 0 and name != "gap":
+        if not rows and table.rows and wanted.get(name, 1) > 0 and name not in ("gap", UNUSED):
             raise _no_rows(name, table, split)
     ctx.summary({f"rows.{name}": rows for name, rows in counts.items()})
+
+
+def _thinned(
+    names: list[str], codes: np.ndarray, table: Table, split: Any, keys: np.ndarray | None = None
+) -> tuple[list[str], np.ndarray]:
+    """The split with a share of its train rows left out. keys: of the rows, where they are known already."""
+    if split.learn == 1.0:
+        return names, codes
+    if "train" not in names:
+        raise StepError("there is no part 'train' to learn a share of", where="split.learn", hint="set it to 1.0")
+    keys = row_keys(table, getattr(split, "duplicates", "ignore")) if keys is None else keys
+    hashes = seeded(seeded(keys, getattr(split, "seed", 0)), LEARN)
+    out = (codes == names.index("train")) & (hashes >= np.uint64(int(split.learn * 2.0**64)))
+    return [*names, UNUSED], np.where(out, len(names), codes).astype(np.uint8)
 
 
 def _no_rows(part: str, table: Table, split: Any) -> StepError:
@@ -58,7 +75,8 @@ def _by_partition(ctx: Context, table: Table, split: Any) -> dict[str, int]:
 
     def codes_item(name: str, item: Mapping[str, str], folder: Path) -> None:
         try:
-            found, codes = WAYS[split.kind](table.only(parts[name]), split)
+            part = table.only(parts[name])
+            found, codes = _thinned(*WAYS[split.kind](part, split), part, split)
         except StepError as error:
             raise StepError(f"{name}: {error.message}", where=error.where, hint=error.hint) from None
         write_json(folder / "names.json", found)
@@ -94,7 +112,8 @@ def _item(what: str, table: Table, name: str, split: Any) -> dict[str, str]:
     """A partition as an item: its bytes, the roles, and its name where rows are known by that and their offset."""
     part = next(part for part in table.partitions if part.name == name)
     shape = [[column.name, column.role] for column in table.columns]
-    named = name if hasattr(split, "duplicates") and not key_columns(table, split.duplicates) else ""
+    known = getattr(split, "duplicates", "ignore" if split.learn < 1 else "")
+    named = name if known and not key_columns(table, known) else ""
     return {"digest": digest([what, table.digest(part), shape, named])}
 
 

@@ -47,6 +47,8 @@ class Dag:
         for step in steps:
             for parent in step.upstream():
                 self._below[parent].append(step.id)
+        self._spared = {step.id: _many(step) for step in steps if step.partial}
+        self._given = dict.fromkeys(self._spared, 0)
         self._ready = [(self._order[i], i) for i, n in self._missing.items() if n == 0]
         heapq.heapify(self._ready)
         self._queue: list[tuple[tuple[float, int], str]] = []
@@ -112,20 +114,35 @@ class Dag:
         self._open.discard(id)
         for child in self._below[id]:
             self._missing[child] -= 1
+            if child in self._given:
+                self._given[child] += 1
             if self._missing[child] == 0:
                 heapq.heappush(self._ready, (self._order[child], child))
 
     def fail(self, id: str) -> list[str]:
-        """The step has no outputs: every open step downstream is skipped; their ids come back in execution order."""
+        """The step has no outputs: every open step downstream is skipped; their ids come back in execution order.
+
+        A partial step goes on with what is left on its `many` ports, as long as something is.
+        """
         self._open.discard(id)
         lost, stack = set(), [id]
         while stack:
-            for child in self._below[stack.pop()]:
+            parent = stack.pop()
+            for child in self._below[parent]:
                 if child in self._open:
+                    if parent in self._spared.get(child, ()) and self._does_without(child):
+                        continue
                     self._open.discard(child)
                     lost.add(child)
                     stack.append(child)
         return sorted(lost, key=lambda i: self._order[i][1])
+
+    def _does_without(self, child: str) -> bool:
+        """One of a partial step's inputs will not come; False when that was the last hope."""
+        self._missing[child] -= 1
+        if self._missing[child] == 0 and self._given[child]:
+            heapq.heappush(self._ready, (self._order[child], child))
+        return self._missing[child] > 0 or self._given[child] > 0
 
     def drain(self) -> list[str]:
         """Start nothing more: open steps that do not run are closed; their ids come back in execution order."""
@@ -143,6 +160,12 @@ class Dag:
         self._free = Slots(
             f.jobs - sign * n.jobs, f.cpu - sign * n.cpu, f.gpu - sign * n.gpu, f.memory - sign * n.memory
         )
+
+
+def _many(step: Step) -> set[str]:
+    """Ids of the steps that only its `many` ports take from."""
+    needed = {ref.step for item in step.inputs.values() if item.arity != "many" for ref in item.refs}
+    return set(step.upstream()) - needed
 
 
 def capacity(jobs: int | None, settings: Mapping[str, object], cpus: int, memory: int) -> Slots:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mldlc.config.schema import Config, result
 
@@ -147,5 +147,34 @@ class GradientXai(Config):
     rows: int = result(5_000, ge=1)
     seed: int = result(0, ge=0)
 
+
+class CompareConfig(Config):
+    """What the points of a sweep are judged by, in every stage that looks at all of them.
+
+    metric: auto is the task's primary one. mode: auto is the direction in which the metric is better. part: of the
+    split, never the test rows: a score that chose the model says nothing about new data.
+    """
+
+    kind: Literal["standard"]
+    metric: str = result("auto")
+    mode: Literal["auto", "min", "max"] = result("auto")
+    part: str = result("val")
+
+    @field_validator("part")
+    @classmethod
+    def _not_test(cls, value: str) -> str:
+        if value == "test":
+            raise ValueError("a model must not be chosen on the test rows; choose on val")
+        return value
+
+
+class MeanEnsemble(Config):
+    """The mean prediction of the best `top` points."""
+
+    kind: Literal["mean"]
+    top: int = result(5, ge=2)
+
+
+Ensemble = Annotated[Nothing | MeanEnsemble, Field(discriminator="kind")]
 
 Xai = Annotated[Nothing | PermutationXai | GradientXai, Field(discriminator="kind")]

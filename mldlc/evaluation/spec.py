@@ -1,10 +1,11 @@
-"""The steps of evaluation: metrics with slices, and three studies of a trained model (diagnose, robustness, xai)."""
+"""The steps of evaluation: metrics with slices, three studies of a trained model (diagnose, robustness, xai), and what
+looks at all points of a sweep (compare, select_best, ensemble)."""
 
 from __future__ import annotations
 
-from mldlc.evaluation.config import Diagnose, EvaluateConfig, Robustness, Slices, Xai
-from mldlc.plan.artifact import Metrics, Model, Split, Table
-from mldlc.plan.spec import Resources, StepSpec, optional, port
+from mldlc.evaluation.config import CompareConfig, Diagnose, Ensemble, EvaluateConfig, Robustness, Slices, Xai
+from mldlc.plan.artifact import Decision, Metrics, Model, Preprocessor, Split, Table
+from mldlc.plan.spec import Resources, StepSpec, many, optional, port
 
 _STUDY = {"model": port(Model), "table": port(Table), "split": port(Split)}
 _NEEDS = Resources(process="light", preload=("torch", "torchmetrics"))
@@ -56,4 +57,38 @@ XAI = StepSpec(
     needs=_NEEDS,
     packages=("torch",),
     doc="Which inputs a model uses: permutation importance or gradient attribution.",
+)
+
+COMPARE = StepSpec(
+    kind="evaluation.compare",
+    version=1,
+    impl="mldlc.evaluation.compare:run",
+    inputs={"metrics": many(Metrics)},
+    outputs={"comparison": Metrics},
+    reads={"compare": CompareConfig},
+    needs=Resources(process="light"),
+    doc="A table of all points of a sweep, the best one, and how much each swept key matters.",
+)
+
+SELECT_BEST = StepSpec(
+    kind="evaluation.select_best",
+    version=1,
+    impl="mldlc.evaluation.compare:select_best",
+    inputs={"metrics": many(Metrics), "models": many(Model), "preprocessors": many(Preprocessor)},
+    outputs={"decision": Decision, "model": Model, "preprocessor": Preprocessor, "metrics": Metrics},
+    reads={"compare": CompareConfig},
+    needs=Resources(process="light"),
+    doc="Chooses the best point by a metric on validation rows and passes its model on, without a copy.",
+)
+
+ENSEMBLE = StepSpec(
+    kind="evaluation.ensemble",
+    version=1,
+    impl="mldlc.evaluation.ensemble:run",
+    inputs={"metrics": many(Metrics), "predictions": many(Table)},
+    outputs={"metrics": Metrics},
+    reads={"compare": CompareConfig, "ensemble": Ensemble},
+    needs=Resources(process="light"),
+    packages=("polars",),
+    doc="What the mean prediction of the best points scores.",
 )

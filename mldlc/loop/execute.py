@@ -102,17 +102,18 @@ def _remember_costs(plan: Plan, result: Result, outputs: Path) -> None:
 
 
 def _report(plan: Plan, result: Result, outputs: Path) -> Path | None:
-    """Link the page of the (last) report step into the run's folder."""
+    """Link the pages of the report steps into the run's folder; gives the sweep's own, else the last one."""
     store = open_store(outputs)
     page: Path | None = None
     for step in plan.steps:
         digest = result.steps[step.id].digests.get("report") if step.id in result.steps else None
-        if step.kind != "report.report" or digest is None:
+        if step.kind not in ("report.report", "report.sweep") or digest is None:
             continue
-        name = "report.html" if len(plan.points) == 1 else f"report-{step.points[0]}.html"
-        page = outputs / "runs" / result.run / name
+        whole = len(plan.points) == 1 or step.scope == "sweep"
+        link = outputs / "runs" / result.run / ("report.html" if whole else f"report-{step.points[0]}.html")
         with contextlib.suppress(FileExistsError):
-            os.link(tree_files(store, digest)["report.html"], page)
+            os.link(tree_files(store, digest)["report.html"], link)
+        page = page if page is not None and page.name == "report.html" else link
     return page
 
 

@@ -62,6 +62,7 @@ class Step:
     code: digest of the blob {module or file: digest} of the import closure. packages: name -> version part in the key.
     recipe: static Merkle hash. key: cache key, None until the input digests are known.
     groups: formal group -> config path, where they differ.
+    partial: whether its `many` ports do without artifacts whose step failed, when the run keeps going.
     digests: output port -> content digest, where known (reuse). evicted: outputs known, bytes gone, nobody needs them.
     """
 
@@ -93,6 +94,7 @@ class Step:
     cost: Cost | None = None
     note: str = ""
     groups: dict[str, str] = field(default_factory=dict)
+    partial: bool = False
 
     def upstream(self) -> list[str]:
         """Ids of the steps whose outputs this one takes, in port order, without repeats."""

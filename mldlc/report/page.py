@@ -60,14 +60,14 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
     shown = [(key, title) for key, title in SECTIONS if found[key]]
     if found["plan"]:
         shown += [("config", "Config"), ("lineage", "Lineage")]
-    page = render(project=cfg.project, headline=headline(evaluated), shown=shown, **found)
+    page = render("page.html", project=cfg.project, headline=headline(evaluated), shown=shown, **found)
     data = page.encode("utf-8", "replace")
     (ctx.out("report") / "report.html").write_bytes(data)
     ctx.summary({"bytes": len(data), "sections": [key for key, _ in shown]})
 
 
-def render(**values: Any) -> str:
-    """The page. Every value is escaped but the charts, whose own text is escaped where they are drawn."""
+def render(template: str, **values: Any) -> str:
+    """A page. Every value is escaped but the charts, whose own text is escaped where they are drawn."""
     env = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -75,4 +75,4 @@ def render(**values: Any) -> str:
     env.filters.update(number=number, percent=percent, signed=signed, short=short, words=words)
     # The page's own style and script are part of it, word for word: there is nothing to escape in them.
     files = {name: Markup((TEMPLATES / name).read_text("utf-8")) for name in ("page.css", "page.js")}
-    return env.get_template("page.html").render(style=files["page.css"], script=files["page.js"], **values)
+    return env.get_template(template).render(style=files["page.css"], script=files["page.js"], **values)

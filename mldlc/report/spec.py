@@ -1,4 +1,4 @@
-"""The step of the report: one self-contained HTML page about everything upstream of it."""
+"""The steps of the report: one self-contained HTML page about everything upstream of it, or about a sweep."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mldlc.config.project_schema import ProjectConfig
 from mldlc.plan.artifact import Decision, Expectations, Metrics, Model, Profile, Report
-from mldlc.plan.spec import Resources, StepSpec, optional
+from mldlc.plan.spec import Resources, StepSpec, optional, port
 
 _TEMPLATES = tuple(
     str(path)
@@ -36,4 +36,16 @@ REPORT = StepSpec(
     code=_TEMPLATES,
     lineage=True,
     doc="One HTML page: plan, data profile, training curves, metrics, slices, studies, config and lineage.",
+)
+
+SWEEP = StepSpec(
+    kind="report.sweep",
+    version=1,
+    impl="mldlc.report.sweep:run",
+    inputs={"comparison": port(Metrics), "decision": optional(Decision), "ensemble": optional(Metrics)},
+    outputs={"report": Report},
+    reads={"project": ProjectConfig},
+    needs=Resources(process="light"),
+    code=_TEMPLATES,
+    doc="One HTML page of a sweep: points, importance of the keys, data work against model work.",
 )

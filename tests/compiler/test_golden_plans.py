@@ -30,36 +30,48 @@ CASES = {
         "xai=permutation",
     ),
     "published": ("experiment=adult", "registry=folder", "automation=partial"),
-}
+    "swept": ("experiment=adult", "lifecycle=sweep", "ensemble=mean", "registry=folder", "versions=local",
+              "model=linear,mlp_adult", "optimizer.lr=0.001,0.002"),
+}  # fmt: skip
 
 
 def masked(plan: Plan) -> dict[str, object]:
     """The plan's intent: wiring, hashed config and the recipe that it would have if the code were empty."""
     recipes: dict[str, str] = {}
     steps = {}
+    # the id of a sweep's step carries its recipe, and that the code
+    names = {s.id: f"{s.stage}@{','.join(map(str, s.points))}" if "#" in s.id else s.id for s in plan.steps}
     for step in plan.steps:
         inputs = {port: [(r.label, recipes[r.step], r.port) for r in item.refs] for port, item in step.inputs.items()}
         recipes[step.id] = recipe(
             kind=step.kind, version=step.version, code="", identity=step.identity, inputs=inputs,
             sources=[source.uri for source in step.sources],
         )  # fmt: skip
-        steps[step.id] = {
+        steps[names[step.id]] = {
             "kind": step.kind,
             "version": step.version,
             "purity": step.purity,
             "process": step.needs.process,
-            "inputs": {port: [f"{r.step}.{r.port}" for r in item.refs] for port, item in step.inputs.items()},
+            "inputs": {
+                port: [f"{names[r.step]}.{r.port}{_labelled(r.label)}" for r in item.refs]
+                for port, item in step.inputs.items()
+            },
             "outputs": step.outputs,
             "sources": [source.uri for source in step.sources],
             "config": plan.blobs[step.identity],
             "recipe": recipes[step.id],
+            **({"scope": "sweep", "partial": step.partial} if step.scope == "sweep" else {}),
         }
     return {"name": plan.name, "steps": steps}
 
 
+def _labelled(label: str) -> str:
+    return f" as {label}" if label else ""
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_golden_plan(name: str, tmp_path: Path) -> None:
-    found = masked(compile_plan(CompileRequest(tmp_path, CASES[name])))
+    found = masked(compile_plan(CompileRequest(tmp_path, CASES[name], multirun=name == "swept")))
     file = GOLDEN / f"{name}.json"
     if os.environ.get("MLDLC_GOLDEN") == "write":
         file.write_text(json.dumps(found, indent=1) + "\n")

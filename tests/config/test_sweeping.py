@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mldlc.config.project import Project
-from mldlc.config.sweeping import key_of, pieces
+from mldlc.config.sweeping import key_of
+from mldlc.plan.label import label_of, overrides_of, pieces
 from tests.config.conftest import errors, run
 
 Repo = Callable[..., Project]
@@ -182,4 +183,6 @@ def test_a_declared_sweep_in_an_experiment_and_its_mistakes(repo: Repo) -> None:
 @given(st.lists(st.text("ab12.=:/-", min_size=1), min_size=1))
 def test_pieces_join_to_the_text(parts: list[str]) -> None:
     assert list(pieces(",".join(parts))) == parts
+    named = {f"k{number}": part for number, part in enumerate(parts)}
+    assert overrides_of(label_of(f"+{key}={value}" for key, value in named.items())) == named
     assert list(pieces("a=[1,2],b={x:1,y:'(,'},c='d,e'")) == ["a=[1,2]", "b={x:1,y:'(,'}", "c='d,e'"]

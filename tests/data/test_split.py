@@ -227,3 +227,23 @@ def test_the_hash_sees_values_not_storage(values: list[float | None], data: st.D
     assert hash_rows([whole * 1.0]).tolist() == hash_rows([whole]).tolist()
     keys = [None if v is None else "nan" if v != v else v for v in values]
     assert len(set(hash_rows([whole]).tolist())) == len(set(keys))
+
+
+@pytest.mark.parametrize("kind", ["random", "stratified", "group", "time"])
+def test_a_share_of_the_train_rows_is_learnt_from_and_the_rest_stays(kind: str) -> None:
+    frame = many(3000, distinct=10_000)
+    whole, half, tenth = (
+        split_of(option("split", kind, fractions=SHARES, learn=share), [frame[:1000], frame[1000:]], ROLES)
+        for share in (1.0, 0.5, 0.1)
+    )
+    for part in ("val", "test"):
+        assert ((whole == part) == (half == part)).all() and ((whole == part) == (tenth == part)).all()
+    assert set(whole[half == "unused"]) == {"train"} and not ((tenth == "train") & (half != "train")).any()
+    kept = [(parts == "train").sum() / (whole == "train").sum() for parts in (half, tenth)]
+    assert abs(kept[0] - 0.5) < 0.06 and abs(kept[1] - 0.1) < 0.04
+
+
+def test_without_a_train_part_there_is_nothing_to_learn_a_share_of() -> None:
+    config = option("split", "random", fractions={"a": 0.5, "b": 0.5}, learn=0.5)
+    with pytest.raises(StepError, match="there is no part 'train'"):
+        split_of(config, many(100), ROLES)

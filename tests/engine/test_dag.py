@@ -103,3 +103,30 @@ def test_random_graphs_end_in_order_within_the_slots(count: int, jobs: int, rng:
             done.add(name)
     assert done | lost == set(edges) and not done & lost
     assert all(any(parent in lost for parent in edges[name]) or name in bad for name in lost)
+
+
+def _fan_in(**fields: object) -> Dag:
+    steps = _steps({"a": [], "b": [], "all": ["a", "b"], "after": ["all"]})
+    return Dag([replace(step, **fields) if step.id == "all" else step for step in steps], ROOMY)  # type: ignore[arg-type]
+
+
+def test_a_partial_step_does_without_what_failed() -> None:
+    for order in ("ab", "ba"):
+        dag = _fan_in(partial=True)
+        assert sorted(_start_all(dag)) == ["a", "b"]
+        for name in order:
+            dag.release(name)
+            if name == "a":
+                assert dag.fail("a") == []
+            else:
+                dag.done("b")
+        assert _start_all(dag) == ["all"]
+    strict = _fan_in()
+    _start_all(strict)
+    assert strict.fail("a") == ["all", "after"]
+
+
+def test_a_partial_step_without_any_input_is_skipped() -> None:
+    dag = _fan_in(partial=True)
+    _start_all(dag)
+    assert dag.fail("a") == [] and dag.fail("b") == ["all", "after"]

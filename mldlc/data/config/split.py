@@ -13,7 +13,15 @@ Fractions = dict[str, float]
 Duplicates = Literal["together", "ignore"]
 
 
-class _Dealt(Config):
+class _Learning(Config):
+    """Shared by all splits. learn: the share of the train rows that is learnt from, by the hash of the row. Smaller
+    shares lie within larger ones; the rows left out are the part `unused`, all other parts stay as they are.
+    """
+
+    learn: float = result(1.0, neutral=1.0, gt=0, le=1)
+
+
+class _Dealt(_Learning):
     """Shared by the splits that take a share of the rows. fractions: part -> share; they sum to 1."""
 
     fractions: Fractions = result(min_length=1)
@@ -51,7 +59,7 @@ class StratifiedSplit(_Dealt):
     duplicates: Duplicates = result("together")
 
 
-class TimeSplit(Config):
+class TimeSplit(_Learning):
     """Parts in time order. Equal times stay together.
 
     by: null is the `event_time` column. fractions: part -> share, in order; or cuts: part -> its first time (ISO; the
@@ -81,7 +89,7 @@ class GroupSplit(_Dealt):
     by: str | None = result(None)
 
 
-class ColumnSplit(Config):
+class ColumnSplit(_Learning):
     """The table says it itself: column `by`; values: part -> the values that stand for it."""
 
     kind: Literal["column"]
