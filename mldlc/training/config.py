@@ -63,6 +63,28 @@ class Cnn(Config):
         return self
 
 
+class FtTransformer(Config):
+    """A transformer over columns: each number and each category is a token, and a class token is read.
+
+    dim: width of a token, a multiple of `heads`. hidden_factor: width of the feed-forward layers (ReGLU) / dim.
+    """
+
+    kind: Literal["ft_transformer"]
+    blocks: int = result(3, ge=1)
+    dim: int = result(192, ge=1)
+    heads: int = result(8, ge=1)
+    hidden_factor: float = result(4 / 3, gt=0)
+    attention_dropout: float = result(0.2, ge=0, lt=1)
+    hidden_dropout: float = result(0.1, ge=0, lt=1)
+    residual_dropout: float = result(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> FtTransformer:
+        if self.dim % self.heads:
+            raise ValueError(f"dim must be a multiple of heads, but {self.dim} is none of {self.heads}")
+        return self
+
+
 class CustomModel(Config):
     """The user's own `torch.nn.Module` or `LightningModule`, from the project's code roots.
 
@@ -81,7 +103,7 @@ class CustomModel(Config):
     batch: Literal["tuple", "dict"] = result("tuple")
 
 
-Model = Annotated[Mlp | Linear | Cnn | CustomModel, Field(discriminator="kind")]
+Model = Annotated[Mlp | Linear | Cnn | FtTransformer | CustomModel, Field(discriminator="kind")]
 
 
 class AutoObjective(Config):
@@ -172,9 +194,13 @@ Scheduler = Annotated[NoSchedule | Cosine | OneCycle | Plateau | StepDown, Field
 
 
 class _Scheduled(Config):
-    """What all optimizers share. warmup_steps: optimizer steps of a linear rise before the schedule."""
+    """What all optimizers share. warmup_steps: optimizer steps of a linear rise before the schedule.
+
+    decay: `all` weights, or only `matrices`: not biases, norms and what the network exempts (its embeddings, say).
+    """
 
     weight_decay: float = result(0.0001, ge=0)
+    decay: Literal["all", "matrices"] = result("all", neutral="all")
     warmup_steps: int = result(0, ge=0)
     scheduler: Scheduler = result(NoSchedule(kind="none"))
 

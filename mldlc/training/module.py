@@ -12,7 +12,7 @@ from mldlc.artifacts.model import joined, squeezed, takes_columns
 from mldlc.plan.context import StepError
 from mldlc.training.config import Adam, Sgd
 from mldlc.training.objective import Objective
-from mldlc.training.optimizer import build_optimizer, configure
+from mldlc.training.optimizer import build_optimizer, configure, decayed
 
 
 class TabularModule(pl.LightningModule):
@@ -55,7 +55,7 @@ class TabularModule(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         # the gradient scaler of 16-mixed unscales outside the optimizer, which a fused one does not allow with clipping
         fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
-        optimizer = build_optimizer(self.optimizer_cfg, self.net.parameters(), fused)
+        optimizer = build_optimizer(self.optimizer_cfg, decayed(self.optimizer_cfg, self.net), fused)
         return configure(self.optimizer_cfg, optimizer, self.epoch_steps, self.total_steps)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:

@@ -13,8 +13,25 @@ from mldlc.plan.context import StepError
 from mldlc.training.config import Adam, Cosine, OneCycle, Plateau, Scheduler, Sgd, StepDown
 
 
-def build_optimizer(cfg: Adam | Sgd, parameters: Iterable[nn.Parameter], fused: bool) -> torch.optim.Optimizer:
-    """torch's optimizer of that name; `fused` updates all weights in one element-wise kernel."""
+def decayed(cfg: Adam | Sgd, net: nn.Module) -> list[dict[str, Any]] | list[nn.Parameter]:
+    """Parameters for the optimizer: all alike, or in two groups of which the second is not decayed.
+
+    A network exempts more than vectors by `undecayed`, prefixes of parameter names.
+    """
+    if cfg.decay == "all":
+        return list(net.parameters())
+    exempt: tuple[str, ...] = tuple(getattr(net, "undecayed", ()))
+    named = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
+    free = {name for name, p in named if p.ndim < 2 or (exempt and name.startswith(exempt))}
+    groups = [
+        {"params": [p for name, p in named if name not in free]},
+        {"params": [p for name, p in named if name in free], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_optimizer(cfg: Adam | Sgd, parameters: Iterable[Any], fused: bool) -> torch.optim.Optimizer:
+    """torch's optimizer of that name; `fused` updates all weights in one element-wise kernel. parameters: or groups of them."""
     if isinstance(cfg, Sgd):
         nesterov = cfg.nesterov and cfg.momentum > 0
         return torch.optim.SGD(

@@ -11,7 +11,7 @@ from mldlc.training.loop_config import Callbacks, InCore, LightningTrainer
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
 COMPONENTS = {
-    "model": {kind: f"{_MODELS}.{kind}" for kind in ("mlp", "linear", "cnn", "custom")},
+    "model": {kind: f"{_MODELS}.{kind}" for kind in ("mlp", "linear", "cnn", "ft_transformer", "custom")},
     "objective": {kind: f"{_OBJECTIVES}.{kind}" for kind in ("auto", "binary", "multiclass", "regression")},
 }
 
