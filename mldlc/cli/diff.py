@@ -1,4 +1,7 @@
-"""Compare two plans, two runs or two git revisions of the config (`A B` or `A..B`): config, code, data, metrics."""
+"""Compare two plans, two runs or two git revisions of the config (`A B` or `A..B`): config, code, data, metrics.
+
+Metrics are those of the runs; of a saved plan or a revision, those of its last run, if it was ever run.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.config.gittree import resolve_revision
-from mldlc.engine.history import read_run
+from mldlc.engine.history import read_run, runs
 from mldlc.loop.stale import load_plan
 from mldlc.plan.diagnostic import DiagnosticError, fail
 from mldlc.plan.diff import Change, diff, diff_values
@@ -25,7 +26,7 @@ class _NoRevision(Exception):
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison; metrics only a run has."""
+    """One side of a comparison; metrics are a run's, or those of the last run of this very plan."""
 
     name: str
     plan: Plan
@@ -33,7 +34,7 @@ class Side:
 
 
 def changes(left: Side, right: Side) -> list[Change]:
-    """Config, stages, wiring, code, data, packages, and metrics where both are runs."""
+    """Config, stages, wiring, code, data, packages, and metrics where both sides have been run."""
     found = diff(left.plan, right.plan)
     return found + diff_values("metric", left.metrics, right.metrics) if left.metrics and right.metrics else found
 
@@ -41,12 +42,15 @@ def changes(left: Side, right: Side) -> list[Change]:
 def side(name: str, outputs: Path, root: Path, request: CompileRequest) -> Side:
     """An existing .json file, else a run (an unambiguous prefix or `latest`), else a git revision."""
     if name.endswith(".json") and Path(name).exists():
-        return Side(name, load_plan(Path(name)))
+        plan = load_plan(Path(name))
+        same = (run for run in _lives(plan, outputs) if _tokens(run.plan) == _tokens(plan))
+        return next((Side(name, plan, run.metrics) for run in same), Side(name, plan))
     run = _run(name, outputs)
     if run is not None:
         return run
     try:
-        return Side(name, plan_at(name, root, outputs, request))
+        plan = plan_at(name, root, outputs, request)  # it looks at no data: a run of it did
+        return next((replace(run, name=name) for run in _lives(plan, outputs)), Side(name, plan))
     except _NoRevision:
         raise fail(
             "unknown_side", f"command line: '{name}' is no plan file, no run and no git revision",
@@ -54,15 +58,28 @@ def side(name: str, outputs: Path, root: Path, request: CompileRequest) -> Side:
         ) from None  # fmt: skip
 
 
+def _lives(plan: Plan, outputs: Path) -> Iterator[Side]:
+    """The finished runs of a plan, last one first; a plan's id is its intent, without the data."""
+    for info in reversed(runs(outputs)):
+        if info.plan == plan.id and info.status == "ok" and (info.folder / "plan.json").exists():
+            yield Side(info.run, load_plan(info.folder / "plan.json"), dict(info.metrics))
+
+
+def _tokens(plan: Plan) -> dict[str, str | None]:
+    return {source.uri: source.token for step in plan.steps for source in step.sources}
+
+
 def _run(name: str, outputs: Path) -> Side | None:
-    runs = outputs / "runs"
+    folder = outputs / "runs"
     if name == "latest" and (outputs / "latest").exists():
         name = (outputs / "latest").resolve().name
-    found = sorted(path.name for path in runs.glob(f"{name}*")) if runs.is_dir() and name and "/" not in name else []
+    found = (
+        sorted(path.name for path in folder.glob(f"{name}*")) if folder.is_dir() and name and "/" not in name else []
+    )
     if len(found) != 1:
         return None
     info = read_run(outputs, found[0])
-    return Side(found[0], load_plan(runs / found[0] / "plan.json"), dict(info.metrics))
+    return Side(found[0], load_plan(folder / found[0] / "plan.json"), dict(info.metrics))
 
 
 def plan_at(rev: str, root: Path, outputs: Path, request: CompileRequest) -> Plan:

@@ -153,8 +153,66 @@ def test_diff_of_plans_runs_and_revisions(repo: Repository) -> None:
     done = [repo.mldlc("run", f"second.value={value}", "--json").stdout for value in (2, 3)]
     first, second = (json.loads(text.splitlines()[-1])["run"] for text in done)
     assert "second.value: 2 -> 3" in repo.mldlc("diff", first, second).stdout
+    assert "data" not in repo.mldlc("diff", first, second).stdout
     assert "No difference." in repo.mldlc("diff", "a.json", "a.json").stdout
     assert "no plan file, no run and no git revision" in repo.mldlc("diff", "a.json", "nope").stderr
+
+
+COUNT = '''\
+"""A step with a metric: the rows of a file."""
+
+from pathlib import Path
+
+from mldlc.config.schema import Config, location, result
+from mldlc.plan.artifact import Decision
+from mldlc.plan.source import SourceRef
+from mldlc.plan.spec import StepSpec
+
+
+class CountConfig(Config):
+    path: str = location()
+    factor: int = result(1)
+
+
+def sources(cfg):
+    return (SourceRef(f"file:{cfg.count.path}", "rows", (cfg.count.path,)),)
+
+
+COUNT = StepSpec(
+    kind="count", version=1, impl="tallying.count:run", outputs={"sum": Decision}, reads={"count": CountConfig},
+    sources=sources,
+)
+
+
+def run(ctx, cfg, inputs):
+    rows = len(Path(ctx.sources[0]["paths"][0]).read_text().splitlines()) * cfg.count.factor
+    (ctx.out("sum") / "sum.txt").write_text(str(rows))
+    ctx.summary({"metrics": {"test": {"rows": rows}}})
+'''
+
+
+def test_diff_of_revisions_and_plans_knows_what_their_last_runs_found(repo: Repository) -> None:
+    """Config, code, data and metrics, also where the sides are names of intent: a revision, a saved plan."""
+    repo.write("src/tallying/count.py", COUNT)
+    repo.write("conf/count/default.yaml", "path: rows.txt\nfactor: 1\n")
+    repo.write("rows.txt", "a\n")
+    git = ["git", "-C", str(repo.root), "-c", "user.name=a", "-c", "user.email=a@b"]
+    stage = ["+count@count=default", "+lifecycle.stages.n={kind: tallying.count:COUNT}"]
+    for command in (["init", "-q"], ["add", "conf", "src", "mldlc.yaml"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *command], check=True)
+    assert repo.mldlc("run", *stage).returncode == 0
+    repo.mldlc("plan", *stage, "-o", "a.json")
+    repo.write("conf/count/default.yaml", "path: rows.txt\nfactor: 10\n")
+    repo.write("src/tallying/count.py", COUNT.replace("* cfg", "* 2 * cfg"))
+    repo.write("rows.txt", "a\nb\n")
+    subprocess.run([*git, "commit", "-qam", "two"], check=True)
+    assert "metric" not in repo.mldlc("diff", "HEAD~1", "HEAD", *stage).stdout
+    assert repo.mldlc("run", *stage).returncode == 0
+    repo.mldlc("plan", *stage, "-o", "b.json")
+    for sides in (["HEAD~1..HEAD"], ["a.json", "b.json"], ["a.json", "HEAD"], ["a.json", "latest"]):
+        told = repo.mldlc("diff", *sides, *stage).stdout
+        for line in ("count.factor: 1 -> 10", "n: tallying.count: ", "  rows: ", "test.rows: 1 -> 40 (+39)"):
+            assert line in told, (sides, told)
 
 
 def test_show_ls_data_doctor(repo: Repository) -> None:
