@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the differences; exit code 0 in any case."""
     from mldlc.compiler.draft import CompileRequest
-    from mldlc.compiler.graph_cache import root_of
+    from mldlc.compiler.stamps import root_of
     from mldlc.loop.compare import changes, side
 
     names = [item for item in args.sides if "=" not in item and not item.startswith("~")]

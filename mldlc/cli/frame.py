@@ -136,7 +136,7 @@ def compile_from(args: argparse.Namespace) -> Any:
 
 
 def delegated(argv: list[str]) -> int:
-    """Hand --cfg, --info, --hydra-help and -sc to Hydra itself."""
+    """Hand --cfg, --info and --hydra-help to Hydra itself."""
     from mldlc.config.delegate import delegate
     from mldlc.config.project import find_project
 

@@ -20,8 +20,9 @@ VERBS = {
     "reject": "answer a waiting gate: no",
     "data": "versioned data: put, get, ls, log, diff, tag, branch, merge, revert; verify, gc",
     "doctor": "check this installation and project",
+    "completion": "tab completion for bash, zsh or fish",
 }
-DELEGATED = ("--cfg", "-c", "--info", "-i", "--hydra-help", "-sc", "--shell-completion")
+DELEGATED = ("--cfg", "-c", "--info", "-i", "--hydra-help")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,6 +41,14 @@ def main(argv: list[str] | None = None) -> int:
         print(f"mldlc {mldlc.__version__}")
         return 0
     verb, rest = args[0], args[1:]
+    if rest[:1] == ["--answer"] and verb == "completion":
+        from mldlc.cli.completion.answer import main as answer
+
+        return answer(rest[1:])
+    if {"-sc", "--shell-completion"} & set(args) and (verb in ("plan", "run") or verb not in VERBS):
+        from mldlc.cli.completion import hydra
+
+        return hydra.run(rest if verb in VERBS else args)
     if any(item.split("=")[0] in DELEGATED for item in args) and (verb in ("plan", "run") or verb not in VERBS):
         from mldlc.cli.frame import delegated
 
@@ -53,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def help_text() -> str:
     """The text of `mldlc --help`."""
-    rows = "\n".join(f"  {name:<10}{text}" for name, text in VERBS.items())
+    rows = "\n".join(f"  {name:<12}{text}" for name, text in VERBS.items())
     return f"""usage: mldlc VERB [overrides] [flags]
 
 The life of a model as one config, compiled to a plan you can read before it runs.

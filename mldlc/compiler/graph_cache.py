@@ -9,29 +9,18 @@ from __future__ import annotations
 import glob
 import os
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import mldlc
 from mldlc.compiler import observe
 from mldlc.compiler.draft import CompileRequest, Draft, DraftPoint, Node, Typed
 from mldlc.compiler.files import read_json, write_json
+from mldlc.compiler.stamps import own_stamp, path_stamp, root_of, still_there
 from mldlc.config.tree import unchanged
 from mldlc.plan.codec import decode, digest, encode
-from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.step import Input, InputRef
 
-MANIFEST = "mldlc.yaml"
 MOST_NODES = 3000  # above this reading the entry is no longer quick
-
-
-def root_of(start: Path) -> Path:
-    """The folder of the nearest manifest upward, else `start`: the project root, found without reading YAML."""
-    for folder in (start, *start.parents):
-        if (folder / MANIFEST).is_file():
-            return folder
-    return start
 
 
 def load(ask: CompileRequest) -> Draft | None:
@@ -114,7 +103,7 @@ def _request(ask: CompileRequest, root: Path) -> list[Any]:
         folder,
         outputs,
         own_stamp(),
-        observe.path_stamp(),
+        path_stamp(),
     ]
 
 
@@ -124,19 +113,6 @@ def _valid(entry: dict[str, Any]) -> bool:
         and all(modified(path) == found for path, found in entry["folders"].items())
         and still_there(entry["pins"])
     )
-
-
-def still_there(pins: dict[str, str]) -> bool:
-    """Whether the moving revisions of git sources (`rev@repository` -> commit) are where they were."""
-    if not pins:
-        return True
-    from mldlc.config.gittree import resolve_revision
-
-    try:
-        found = [(pin.partition("@/"), commit) for pin, commit in pins.items()]
-        return all(resolve_revision(Path(f"/{repo}"), rev) == commit for (rev, _, repo), commit in found)
-    except DiagnosticError:
-        return False
 
 
 def watched(typed: list[Typed]) -> dict[str, int | None] | None:
@@ -165,19 +141,6 @@ def modified(path: str) -> int | None:
         return Path(path).stat().st_mtime_ns
     except OSError:
         return None
-
-
-@cache
-def own_stamp() -> str:
-    """Changes with mldlc itself: its version, and in a source checkout the stat of its files."""
-    stamp = [mldlc.__version__]
-    for folder, names, files in os.walk(Path(mldlc.__file__).parent):
-        names[:] = sorted(name for name in names if name != "__pycache__")
-        for name in sorted(files):
-            if name.endswith(".py"):
-                info = Path(folder, name).stat()
-                stamp.append(f"{name} {info.st_size} {info.st_mtime_ns}")
-    return digest(stamp)
 
 
 def _row(node: Node, kinds: dict[int, int]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mldlc.compiler.draft import Draft, Node
 from mldlc.compiler.files import read_json, write_json
-from mldlc.plan.codec import digest
+from mldlc.compiler.stamps import path_stamp
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
 from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
@@ -91,17 +91,6 @@ def observe_packages(draft: Draft, names: set[str]) -> None:
         versions.update({name: importlib.metadata.version(name) for name in names})
         write_json(file, {"stamp": stamp, "versions": versions})
     draft.snapshot = replace(draft.snapshot, packages={name: versions[name] for name in sorted(names)})
-
-
-def path_stamp() -> str:
-    """Changes when a package is installed, removed or upgraded: the folders of the Python path and their mtimes."""
-    stamp = [sys.version]
-    for folder in sys.path:
-        try:
-            stamp.append(f"{folder} {Path(folder or '.').stat().st_mtime_ns}")
-        except OSError:
-            continue
-    return digest(stamp)
 
 
 def git_revision(root: Path) -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from mldlc.compiler.draft import Typed
 from mldlc.compiler.files import read_json, write_json
-from mldlc.compiler.graph_cache import modified, own_stamp, watched
+from mldlc.compiler.graph_cache import modified, watched
+from mldlc.compiler.stamps import own_stamp
 from mldlc.plan.codec import decode, encode
 
 MOST = 256  # facts kept, the least recently used go first

@@ -91,18 +91,18 @@ def _walk(schema: Any, value: Any, loc: tuple[Any, ...]) -> tuple[list[str], Any
             continue
         path.append(str(part))
         parent, parent_schema = here, here_schema
-        here_schema = _child(here_schema, here, part)
+        here_schema = child(here_schema, here, part)
         here = here[part] if inside else None
     return path, parent, parent_schema
 
 
-def _member(schema: Any, value: Any) -> Any:
+def member(schema: Any, value: Any) -> Any:
     """Resolve Annotated and unions to the member that `value` selects."""
     while typing.get_origin(schema) is typing.Annotated:
         schema = typing.get_args(schema)[0]
     if typing.get_origin(schema) in (typing.Union, types.UnionType):
         members = [a for a in typing.get_args(schema) if a is not type(None)]
-        models = [m for m in (_member(a, value) for a in members) if isinstance(m, type) and issubclass(m, BaseModel)]
+        models = [m for m in (member(a, value) for a in members) if isinstance(m, type) and issubclass(m, BaseModel)]
         tag = value.get("kind") if isinstance(value, dict) else None
         for model in models:
             field = model.model_fields.get("kind")
@@ -114,14 +114,15 @@ def _member(schema: Any, value: Any) -> Any:
 
 def fields_of(schema: Any, value: Any) -> list[str]:
     """Keys that a schema allows for `value`; [] when it is no model."""
-    model = _member(schema, value)
+    model = member(schema, value)
     if isinstance(model, type) and issubclass(model, BaseModel):
         return [info.alias or name for name, info in model.model_fields.items()]
     return []
 
 
-def _child(schema: Any, value: Any, part: Any) -> Any:
-    model = _member(schema, value)
+def child(schema: Any, value: Any, part: Any) -> Any:
+    """The schema of a key or an index below `schema`."""
+    model = member(schema, value)
     if isinstance(model, type) and issubclass(model, BaseModel):
         info = model.model_fields.get(str(part))
         return info.annotation if info is not None else Any

@@ -8,20 +8,29 @@ from mldlc.config.project import Project
 from mldlc.config.tree import FolderTree, Ledger, Tree
 
 
-def describe_groups(project: Project) -> dict[str, list[str]]:
-    """Group -> options over the whole search path, both sorted; a nested group is named by its path ("a/b")."""
+def describe_groups(project: Project, ledger: Ledger | None = None) -> dict[str, list[str]]:
+    """Group -> options over the whole search path, both sorted; a nested group is named by its path ("a/b").
+
+    `ledger` learns which folders were listed.
+    """
     found: dict[str, set[str]] = {}
     for conf in project.conf:
-        _collect(_tree(conf, project), "", found)
+        _collect(_tree(conf, project, ledger or Ledger()), "", found)
     return {group: sorted(options) for group, options in sorted(found.items())}
 
 
-def _tree(conf: str, project: Project) -> Tree:
+def primary_configs(project: Project, ledger: Ledger) -> list[str]:
+    """What `--config-name` may name."""
+    names = {name for conf in project.conf for name in _tree(conf, project, ledger).names("")}
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def _tree(conf: str, project: Project, ledger: Ledger) -> Tree:
     if conf.startswith("git://"):
         from mldlc.config.gittree import GitTree, parse_address
 
-        return GitTree(parse_address(conf, project.root), Ledger())
-    return FolderTree(Path(conf), "", Ledger())
+        return GitTree(parse_address(conf, project.root), ledger)
+    return FolderTree(Path(conf), "", ledger)
 
 
 def _collect(tree: Tree, folder: str, found: dict[str, set[str]]) -> None:

@@ -102,7 +102,7 @@ class FolderTree:
         """Whether `path` is a file; its absence is recorded."""
         full = self._full(path)
         found = Path(full).is_file()
-        if not found:
+        if not found and not Path(full).is_dir():
             self.ledger.missing.add(full)
         return found
 
@@ -110,7 +110,7 @@ class FolderTree:
         """Whether `path` is a folder; its absence is recorded."""
         full = self._full(path)
         found = Path(full).is_dir()
-        if not found:
+        if not found and not Path(full).is_file():
             self.ledger.missing.add(full)
         return found
 

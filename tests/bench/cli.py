@@ -58,6 +58,9 @@ def main(quick: bool = False) -> None:
     cold_cost = median(cold, rounds)
     row("`plan` cold, AST cache", cold_cost, 1.0)
     row("`plan` warm", median(lambda: mldlc(home, "plan", "experiment=adult"), rounds), 0.25)
+    tab = ("completion", "--answer", "zsh", "mldlc plan experiment=adult trainer.max_")
+    mldlc(home, *tab)
+    row("a Tab, warm", median(lambda: mldlc(home, *tab), rounds), 0.15)
     from mldlc.config.project import shipped_conf
 
     bare = median(lambda: run([MLDLC[0], "-c", COMPOSE, str(shipped_conf()), "experiment=adult"], home), rounds)

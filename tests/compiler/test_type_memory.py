@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mldlc.compiler import graph_cache
+from mldlc.compiler import stamps
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.plan.diagnostic import DiagnosticError
@@ -98,7 +98,7 @@ def test_another_release_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file.write_text(json.dumps({**known, "stamp": "another"}))
     forget_graphs(tmp_path)
     assert repo.plan().steps
-    graph_cache.own_stamp.cache_clear()
+    stamps.own_stamp.cache_clear()
     assert json.loads(file.read_text())["facts"]["reads:scope.noop"] == ["noop"]
 
 

@@ -66,23 +66,14 @@ def test_the_folder_of_the_command_line_comes_first_in_views_too(repo: Repo, tmp
     assert shown == "# @package model\nkind: other\n"
 
 
-def test_info_and_completion(repo: Repo, tmp_path: Path) -> None:
+def test_info(repo: Repo, tmp_path: Path) -> None:
     project = repo()
     (tmp_path / "cwd").mkdir()
     assert "model/mlp" in view(project, "--info", "defaults", folder=tmp_path / "cwd")
-    line = "mldlc run model="
-    words = view(
-        project, "-sc", "query=bash", folder=tmp_path / "cwd", COMP_LINE=line, COMP_POINT=str(len(line))
-    ).split()
-    assert words == ["model=cnn", "model=mlp"]
     assert list((tmp_path / "cwd").iterdir()) == []
 
 
 def test_a_wrong_view_is_one_message(repo: Repo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(
-        DiagnosticError, match="'-sc bash=install' asks for no completion; write mldlc -sc install=bash"
-    ):
-        delegate(repo(), ["-sc", "bash=install"])
     with pytest.raises(DiagnosticError, match="--config-dir: no folder 'nope'"):
         delegate(repo(), ["--cfg", "job", "-cd", "nope"])
 

@@ -1,0 +1,59 @@
+"""What a cache asks before it trusts an entry: the project root, mldlc itself, the Python path, git sources."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import mldlc
+from mldlc.plan.codec import digest
+from mldlc.plan.diagnostic import DiagnosticError
+
+MANIFEST = "mldlc.yaml"
+
+
+def root_of(start: Path) -> Path:
+    """The folder of the nearest manifest upward, else `start`: the project root, found without reading YAML."""
+    for folder in (start, *start.parents):
+        if (folder / MANIFEST).is_file():
+            return folder
+    return start
+
+
+@cache
+def own_stamp() -> str:
+    """Changes with mldlc itself: its version, and in a source checkout the stat of its files."""
+    stamp = [mldlc.__version__]
+    for folder, names, files in os.walk(Path(mldlc.__file__).parent):
+        names[:] = sorted(name for name in names if name != "__pycache__")
+        for name in sorted(files):
+            if name.endswith(".py"):
+                info = Path(folder, name).stat()
+                stamp.append(f"{name} {info.st_size} {info.st_mtime_ns}")
+    return digest(stamp)
+
+
+def path_stamp() -> str:
+    """Changes when a package is installed, removed or upgraded: the folders of the Python path and their mtimes."""
+    stamp = [sys.version]
+    for folder in sys.path:
+        try:
+            stamp.append(f"{folder} {Path(folder or '.').stat().st_mtime_ns}")
+        except OSError:
+            continue
+    return digest(stamp)
+
+
+def still_there(pins: dict[str, str]) -> bool:
+    """Whether the moving revisions of git sources (`rev@repository` -> commit) are where they were."""
+    if not pins:
+        return True
+    from mldlc.config.gittree import resolve_revision
+
+    try:
+        found = [(pin.partition("@/"), commit) for pin, commit in pins.items()]
+        return all(resolve_revision(Path(f"/{repo}"), rev) == commit for (rev, _, repo), commit in found)
+    except DiagnosticError:
+        return False
