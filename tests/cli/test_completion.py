@@ -48,13 +48,13 @@ def _in_demo(demo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         ("mldlc pl", ["plan"]),
         ("mldlc --v", ["--version"]),
-        ("mldlc plan experiment=", ["experiment=adult", "experiment=housing", "experiment=income"]),
+        ("mldlc plan experiment=in", ["experiment=income"]),
         ("mldlc plan model=ga", ["model=gated"]),
         ("mldlc plan model@other=ga", ["model@other=gated"]),
         ("mldlc plan -m model=linear,ga", ["model=linear,gated"]),
         ("mldlc plan 'model=ga", ["model=gated"]),
         ("mldlc plan optim", ["optimizer=", "optimizer."]),
-        ("mldlc plan trainer.max_", ["trainer.max_epochs=", "trainer.max_steps="]),
+        ("mldlc plan trainer.max_ep", ["trainer.max_epochs="]),
         ("mldlc plan experiment=income model.args.", ["model.args.width=", "model.args.depth=", "model.args.dropout="]),
         ("mldlc plan -m model=gated,mlp model.args.w", ["model.args.width="]),
         ("mldlc plan experiment=nope model.drop", ["model.dropout="]),
@@ -175,14 +175,14 @@ def test_a_new_option_a_new_key_and_a_new_value_show_at_once(tmp_path: Path) -> 
 def test_a_warm_answer_imports_neither_hydra_nor_pydantic(demo: Path) -> None:
     program = (
         "import sys\nfrom mldlc.cli.main import main\n"
-        "code = main(['completion', '--answer', 'zsh', 'mldlc plan experiment=income trainer.max_'])\n"
+        "code = main(['completion', '--answer', 'zsh', 'mldlc plan experiment=income trainer.max_ep'])\n"
         "print(code, *[n for n in ('hydra', 'omegaconf', 'pydantic', 'yaml', 'argparse') if n in sys.modules])\n"
     )
     outs = [
         subprocess.run([sys.executable, "-c", program], cwd=demo, capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     ]
-    assert outs[1].splitlines() == ["trainer.max_epochs=", "trainer.max_steps=", "0"]
+    assert outs[1].splitlines() == ["trainer.max_epochs=", "0"]
 
 
 def test_a_tab_writes_nothing_where_there_is_no_project(tmp_path: Path) -> None:
