@@ -1,4 +1,4 @@
-"""List runs (the default), the config groups and their options, or the kinds of step."""
+"""List runs (the default), sweeps, the config groups and their options, or the kinds of step."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ from mldlc.cli.frame import emit, outputs_argument, outputs_of
 from mldlc.cli.views.style import duration
 from mldlc.plan.diagnostic import fail
 
+LISTS = ("runs", "sweeps", "groups", "kinds")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `mldlc ls`."""
     parser.add_argument(
-        "what", nargs="?", default="runs", choices=("runs", "groups", "kinds"), help="what to list (runs)"
+        "what",
+        nargs="?",
+        default="runs",
+        choices=(*LISTS, *(name.rstrip("s") for name in LISTS)),
+        help="what to list (runs)",
     )
-    parser.add_argument("-n", "--most", type=int, default=20, help="runs: show the newest N (20)")
+    parser.add_argument("-n", "--most", type=int, default=20, help="runs, sweeps: show the newest N (20)")
     parser.add_argument("--json", action="store_true", help="NDJSON on stdout")
     outputs_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the list."""
-    rows = {"runs": _runs, "groups": _groups, "kinds": _kinds}[args.what](args)
+    args.what = args.what if args.what in LISTS else f"{args.what}s"
+    rows = {"runs": _runs, "sweeps": _sweeps, "groups": _groups, "kinds": _kinds}[args.what](args)
     if args.json:
         for row in rows:
             emit({"type": args.what.rstrip("s"), **row})
@@ -32,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     elif rows:
         print("\n".join(_table(rows)))
     else:
-        print(f"no {args.what} under {outputs_of(args)}" if args.what == "runs" else f"no {args.what}")
+        print(f"no {args.what} under {outputs_of(args)}" if args.what in ("runs", "sweeps") else f"no {args.what}")
     return 0
 
 
@@ -40,8 +47,7 @@ def _runs(args: argparse.Namespace) -> list[dict[str, Any]]:
     from mldlc.engine.history import runs
 
     found = sorted(runs(outputs_of(args)), key=lambda info: info.run, reverse=True)
-    if args.most < 1:
-        raise fail("bad_arguments", "command line: --most must be at least 1")
+    _check_most(args)
     return [
         {
             "run": info.run,
@@ -53,6 +59,41 @@ def _runs(args: argparse.Namespace) -> list[dict[str, Any]]:
         }
         for info in found[: args.most]
     ]
+
+
+def _check_most(args: argparse.Namespace) -> None:
+    if args.most < 1:
+        raise fail("bad_arguments", "command line: --most must be at least 1")
+
+
+def _sweeps(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The newest sweeps: their points, the best one and what it is judged by."""
+    from mldlc.engine.history import runs
+    from mldlc.loop.sweeps import read_sweep
+
+    _check_most(args)
+    rows: list[dict[str, Any]] = []
+    for info in sorted(runs(outputs_of(args)), key=lambda info: info.run, reverse=True):
+        sweep = read_sweep(info)
+        if sweep is None:
+            continue
+        value = next((sweep.value(row) for row in sweep.rows if row.label == sweep.best), None)
+        rows.append(
+            {
+                "run": info.run,
+                "name": info.name,
+                "status": info.status,
+                "points": len(sweep.rows),
+                "unfinished": sum(1 for row in sweep.rows if row.end),
+                "took": duration(info.seconds) if info.seconds else "",
+                "by": sweep.by,
+                "value": "" if value is None else f"{value:.4f}",
+                "best": sweep.best.replace(",", " "),
+            }
+        )
+        if len(rows) == args.most:
+            break
+    return rows
 
 
 def _metrics(metrics: dict[str, Any]) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 
 from mldlc.cli.frame import compile_from, config_arguments, emit
 from mldlc.cli.views.progress import listener
-from mldlc.cli.views.style import duration, number_text
+from mldlc.cli.views.style import coloured, duration, number_text
 from mldlc.plan.plan import Plan
 
 EXIT = {"ok": 0, "failed": 1, "rejected": 1, "waiting": 3}
-UNFINISHED = ("failed", "rejected", "waiting", "stopped")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,21 +55,23 @@ def run(args: argparse.Namespace) -> int:
     text = sys.stderr if args.json else sys.stdout
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count) or "nothing to do"
     print(f"Run {result.run}: {result.status}. {counts}. {duration(result.seconds)}.", file=text)
-    table = point_rows(plan, result) if len(plan.points) > 1 else [("", result.metrics)]
-    ends = point_ends(plan, result)
-    for number, (name, metrics) in enumerate(table):
-        if name:
-            print(f"  {name}  {ends[number]}".rstrip(), file=text)
-        for part, values in metrics.items():
-            shown = "  ".join(f"{key} {number_text(value)}" for key, value in _numbers(values))
-            print(f"  {part:<6}{shown}", file=text)
+    sweep = None
+    if len(plan.points) > 1:
+        from mldlc.cli.views import sweep_text
+        from mldlc.loop.sweeps import sweep_of
+
+        sweep = sweep_of(plan, {id: vars(step) for id, step in result.steps.items()}, Path(plan.outputs))
+        print("\n".join(sweep_text.lines(sweep, coloured(text))), file=text)
+    for part, values in result.metrics.items() if sweep is None else ():
+        shown = "  ".join(f"{key} {number_text(value)}" for key, value in _numbers(values))
+        print(f"  {part:<6}{shown}", file=text)
     if report is not None:
         print(f"Report: {report if report.name == 'report.html' else report.parent / 'report-*.html'}", file=text)
     if result.status == "stopped":
         print("Stopped; the same command continues it.", file=text)
     if args.json:
-        points = [{"overrides": name, "metrics": metrics} for name, metrics in table] if len(plan.points) > 1 else []
-        emit({**summary(result, report), **({"points": points} if points else {})})
+        swept = {"best": sweep.best, "points": [sweep_text.point(sweep, row) for row in sweep.rows]} if sweep else {}
+        emit({**summary(result, report), **swept})
     return 128 + signals[0] if result.status == "stopped" and signals else EXIT.get(result.status, 130)
 
 
@@ -107,34 +108,6 @@ def summary(result: Any, report: Path | None) -> dict[str, object]:
         "report": str(report) if report else None,
         "errors": {id: step.error for id, step in result.steps.items() if step.error},
     }
-
-
-def point_rows(plan: Plan, result: Any) -> list[tuple[str, dict[str, Any]]]:
-    """(overrides, test metrics) of each point of a sweep."""
-    found: dict[int, dict[str, Any]] = {point.id: {} for point in plan.points}
-    for step in plan.steps:
-        metrics = result.steps[step.id].summary.get("metrics") if step.id in result.steps else None
-        for id in step.points if metrics else ():
-            found[id].update(metrics)
-    return [
-        (
-            " ".join(point.overrides),
-            {p: found[point.id][p] for p in ("test",) if p in found[point.id]} or found[point.id],
-        )
-        for point in plan.points
-    ]
-
-
-def point_ends(plan: Plan, result: Any) -> list[str]:
-    """For each point of a sweep what kept it from its end: "failed: train (train#1d5c58419d)"; "" for nothing."""
-    status = {id: step.status for id, step in result.steps.items()}
-    out = []
-    for point in plan.points:
-        steps = [step for step in plan.steps if point.id in step.points and step.action != "skip"]
-        ends = [f"{status[step.id]}: {step.stage} ({step.id})" for step in steps if status.get(step.id) in UNFINISHED]
-        skipped = [step.stage for step in steps if status.get(step.id) == "skipped"]
-        out.append(", ".join(ends) or (f"not reached: {', '.join(skipped)}" if skipped else ""))
-    return out
 
 
 def _numbers(values: Any) -> list[tuple[str, float]]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import sys
 from typing import Any
 
 from mldlc.cli.frame import emit, outputs_argument, outputs_of
+from mldlc.cli.views import sweep_text
 from mldlc.cli.views.style import coloured, duration, number_text, paint, size
 from mldlc.engine.history import RunInfo, follow, read_run
+from mldlc.loop.sweeps import Sweep, read_sweep
 from mldlc.plan.codec import encode
+from mldlc.plan.diagnostic import fail
 
 COLOURS = {"ok": "green", "failed": "red", "rejected": "red", "waiting": "magenta", "running": "blue"}
 MARKS = {
@@ -27,6 +31,8 @@ MARKS = {
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `mldlc show`."""
     parser.add_argument("run", nargs="?", default="latest", help="a run, the start of its name, or latest (default)")
+    parser.add_argument("--csv", action="store_true", help="of a sweep: every point with all its metrics, as CSV")
+    parser.add_argument("--steps", action="store_true", help="of a sweep: its steps too")
     parser.add_argument("--no-follow", action="store_true", help="do not follow a live run")
     parser.add_argument("--json", action="store_true", help="NDJSON on stdout")
     outputs_argument(parser)
@@ -39,12 +45,20 @@ def run(args: argparse.Namespace) -> int:
     if info.status == "running" and not args.no_follow:
         _follow(outputs, info, args.json)
         info = read_run(outputs, info.run)
-    if args.json:
+    sweep = read_sweep(info)
+    if args.csv:
+        if sweep is None:
+            raise fail("no_sweep", f"run {info.run} is no sweep: it has one point", hint="mldlc ls sweeps")
+        sys.stdout.write(sweep_text.csv_text(sweep))
+    elif args.json:
         for id, step in info.steps.items():
             emit({"type": "step", "step": id, **step})
-        emit({"format": "mldlc.show/1", **summary(info)})
+        for row in sweep.rows if sweep else ():
+            emit({"type": "point", **sweep_text.point(sweep, row)})
+        swept = {"points": len(sweep.rows), "best": sweep.best, "by": sweep.by} if sweep else {}
+        emit({"format": "mldlc.show/1", **summary(info), **swept})
     else:
-        print("\n".join(lines(info, coloured())))
+        print("\n".join(lines(info, coloured(), sweep, args.steps)))
     return 0
 
 
@@ -72,15 +86,18 @@ def summary(info: RunInfo) -> dict[str, Any]:
     }
 
 
-def lines(info: RunInfo, colour: bool) -> list[str]:
-    """The run for a person."""
+def lines(info: RunInfo, colour: bool, sweep: Sweep | None = None, steps: bool = False) -> list[str]:
+    """The run for a person; a sweep is shown by its points."""
     started = datetime.datetime.fromtimestamp(info.started).isoformat(" ", "seconds") if info.started else "?"
     out = [
         f"{info.run}  {paint(info.status, COLOURS.get(info.status, 'yellow'), colour)}  {info.name}",
         f"started {started}, took {duration(info.seconds)}, plan {info.plan[:12]}",
     ]
-    width = max([len(id) for id in info.steps] + [8]) + 2
-    for id, step in info.steps.items():
+    if sweep is not None:
+        out += sweep_text.lines(sweep, colour)
+    told = {id: step for id, step in info.steps.items() if sweep is None or steps or step.get("error")}
+    width = max([len(id) for id in told] + [8]) + 2
+    for id, step in told.items():
         status = str(step.get("status", "?"))
         took = duration(step["seconds"]) if status == "ran" and step.get("seconds") is not None else ""
         memory = f"peak {size(step['memory'])}" if status == "ran" and step.get("memory") else ""
@@ -90,7 +107,7 @@ def lines(info: RunInfo, colour: bool) -> list[str]:
             out.append(paint(f"      {error.get('message', error)}", "red", colour))
         if status == "waiting":
             out.append(f"      mldlc approve {step.get('stage', id)} | mldlc reject {step.get('stage', id)}")
-    for part, values in info.metrics.items():
+    for part, values in info.metrics.items() if sweep is None else ():
         numbers = {k: v for k, v in values.items() if isinstance(v, int | float)} if isinstance(values, dict) else {}
         if numbers:
             out.append(f"  {part:<6}" + "  ".join(f"{name} {number_text(v)}" for name, v in numbers.items()))

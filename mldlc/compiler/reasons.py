@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
@@ -101,7 +102,7 @@ def _wiring(draft: Draft, node: Node, old: Step) -> list[Reason]:
         was = [(stages.get(r.step, r.step), r.port) for r in (old.inputs[port].refs if port in old.inputs else ())]
         now = [(draft.nodes[r.step].stage, r.port) for r in (node.inputs[port].refs if port in node.inputs else ())]
         if was != now:
-            show = [", ".join(".".join(ref) for ref in refs) or None for refs in (was, now)]
+            show = [_counted(refs) for refs in (was, now)]
             out.append(Reason("rewired", path=port, old=show[0], new=show[1]))
             continue
         for ref, old_ref in zip(
@@ -114,3 +115,9 @@ def _wiring(draft: Draft, node: Node, old: Step) -> list[Reason]:
             if new_digest and old_digest and new_digest != old_digest:
                 out.append(Reason("input_changed", path=port, stage=draft.nodes[ref.step].stage))
     return out
+
+
+def _counted(refs: list[tuple[str, str]]) -> str | None:
+    """What a port takes: "split.split, train.model x6"; None for nothing."""
+    counts = Counter(".".join(ref) for ref in refs)
+    return ", ".join(f"{name} x{count}" if count > 1 else name for name, count in counts.items()) or None

@@ -17,7 +17,7 @@ from mldlc.config.session import existing_folder
 from mldlc.config.spanning import spanning, without
 from mldlc.config.sweeping import Item, declared, expand, keys_of, lines_of, read_items, section_of
 from mldlc.config.tree import Ledger
-from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location, fail
 
 if TYPE_CHECKING:
     from mldlc.config.seam import Composer
@@ -115,6 +115,7 @@ class _Sweep:
         self.cacheable = not any("shuffle(" in line for line in request.overrides)
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._errors: list[Diagnostic] = []
+        self._places: dict[str, Location] = {}
         self.space: dict[str, dict[str, Any]] = {}
 
     def points(self) -> tuple[ComposedPoint, ...]:
@@ -129,7 +130,7 @@ class _Sweep:
                 continue
             try:
                 resolution, whole = self._compose(job, swept, choices, number)
-                provenance = Provenance(self.composer, tuple(job), resolution)
+                provenance = Provenance(self.composer, tuple(job), resolution, self._places)
                 if whole or resolution.missing or resolution.failures or any(".kind=" in line for line in swept):
                     self._check(job, resolution, provenance)
             except (DiagnosticError, *seam.Failure) as error:
@@ -211,8 +212,9 @@ class _Sweep:
         except (DiagnosticError, *seam.Failure):
             return jobs  # the same mistake is met, and told, at the first point
         taken = set().union(*map(keys_of, items))
-        where = Provenance(self.composer, (*choices, *values), base.resolution).locate("sweep") if sweep else None
-        more, wrong = declared(self.composer, sweep, taken, where)
+        provenance = Provenance(self.composer, (*choices, *values), base.resolution)
+        more, wrong = declared(self.composer, sweep, taken, provenance.locate)
+        self._places = {line: a.where for a in more if a.where for lines in a.alternatives for line in lines}
         self._errors += wrong
         self.sweeping = multirun or bool(more)
         self.cacheable = self.cacheable and "shuffle(" not in str(sweep)

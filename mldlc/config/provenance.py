@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,8 +39,16 @@ class _Text:
 class Provenance:
     """The history of one point's values. Keys are dotted; list items are reached by their index."""
 
-    def __init__(self, composer: Composer, lines: tuple[str, ...], resolution: Resolution) -> None:
+    def __init__(
+        self,
+        composer: Composer,
+        lines: tuple[str, ...],
+        resolution: Resolution,
+        places: Mapping[str, Location] | None = None,
+    ) -> None:
+        """places: where overrides stand that are not the command line's own."""
         self._composer = composer
+        self._places = places or {}
         self._lines = lines
         self._resolution = resolution
 
@@ -59,7 +67,8 @@ class Provenance:
                         found.clear()
                     continue
                 value = override.value()
-                _apply(found, path, target, lambda rest, v=value: _in_value(v, rest))  # type: ignore[misc]
+                where = self._places.get(line, COMMAND_LINE)
+                _apply(found, path, target, lambda rest, v=value, w=where: _in_value(v, rest, w))  # type: ignore[misc]
         return found
 
     def locate(self, key: str) -> Location | None:
@@ -160,10 +169,11 @@ def _in_file(root: yaml.Node | None, rest: tuple[str, ...], file: str) -> tuple[
     return None, False
 
 
-def _in_value(value: Any, rest: tuple[str, ...]) -> tuple[Writer | None, bool]:
+def _in_value(value: Any, rest: tuple[str, ...], where: Location) -> tuple[Writer | None, bool]:
+    source: Literal["file", "command line"] = "command line" if where is COMMAND_LINE else "file"
     for part in rest:
         if isinstance(value, str) and "${" in value:
-            return _writer(COMMAND_LINE, value, "command line"), True
+            return _writer(where, value, source), True
         if isinstance(value, dict):
             if part not in value:
                 return None, False
@@ -172,7 +182,7 @@ def _in_value(value: Any, rest: tuple[str, ...]) -> tuple[Writer | None, bool]:
             value = value[int(part)]
         else:
             return None, True
-    return _writer(COMMAND_LINE, value, "command line"), False
+    return _writer(where, value, source), False
 
 
 def _writer(where: Location, value: Any, source: Literal["file", "command line"]) -> Writer:

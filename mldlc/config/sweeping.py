@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Axis:
-    """One dimension of a sweep that is more than one key: each alternative is a set of overrides."""
+    """One dimension of a sweep that is more than one key: each alternative is a set of overrides.
+
+    where: the place in a config that asks for it; None for the command line.
+    """
 
     alternatives: tuple[tuple[str, ...], ...]
+    where: Location | None = None
 
 
 Item = str | Axis
@@ -136,11 +140,11 @@ def keys_of(item: Item) -> set[str]:
 
 
 def declared(
-    composer: Composer, sweep: Any, taken: set[str], where: Location | None
+    composer: Composer, sweep: Any, taken: set[str], locate: Callable[[str], Location | None]
 ) -> tuple[list[Axis], list[Diagnostic]]:
     """What the config group `sweep` asks for: (axes, mistakes). Its shape is checked with all other groups later.
 
-    taken: keys that the command line sets: it wins, and the sweep goes over the rest.
+    taken: keys that the command line sets: it wins, and the sweep goes over the rest. locate: place of a config key.
     """
     if not isinstance(sweep, Mapping) or sweep.get("kind") != "grid" or not _shaped(sweep):
         return [], []
@@ -154,16 +158,19 @@ def declared(
         found.extend(wrong)
         return [value for line in good for value in (_values(composer, line) if isinstance(values, str) else [line])]
 
-    axes = [Axis(tuple((line,) for line in column(key, values))) for key, values in sweep["params"].items()]
+    at = {part: locate(f"sweep.{part}") for part in ("params", "zip", "vary", "points") if sweep[part]}
+    axes = [
+        Axis(tuple((line,) for line in column(key, values)), at["params"]) for key, values in sweep["params"].items()
+    ]
     for pair in sweep["zip"]:
         axis, wrong = _paired("zip", [column(key, values) for key, values in pair.items()])
-        axes += [axis] if axis else []
+        axes += [replace(axis, where=at["zip"])] if axis else []
         found += wrong
     varied = [(line,) for key, values in sweep["vary"].items() for line in column(key, values)]
-    axes += [Axis(((), *varied))] if varied else []
+    axes += [Axis(((), *varied), at["vary"])] if varied else []
     listed = [tuple(line for key, value in point.items() for line in column(key, [value])) for point in sweep["points"]]
-    axes += [Axis(tuple(listed))] if listed else []
-    located = [replace(item, where=where) for item in found]
+    axes += [Axis(tuple(listed), at["points"])] if listed else []
+    located = [replace(item, where=locate("sweep")) for item in found]
     return [axis for axis in (_without(item, taken) for item in axes) if axis is not None], located
 
 
@@ -180,7 +187,7 @@ def _without(axis: Axis, taken: set[str]) -> Axis | None:
     """The axis without keys that the command line sets; None when nothing is left of it."""
     kept = (tuple(line for line in lines if key_of(line) not in taken) for lines in axis.alternatives)
     alternatives = tuple(dict.fromkeys(kept))
-    return Axis(alternatives) if any(alternatives) else None
+    return replace(axis, alternatives=alternatives) if any(alternatives) else None
 
 
 def literal(composer: Composer, value: Any) -> str:

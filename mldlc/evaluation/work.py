@@ -7,14 +7,14 @@ from typing import Any
 
 FAMILIES = {
     "data": frozenset({"source", "clean", "split", "prepare", "select", "features", "expect"}),
-    "model": frozenset(
-        {"model", "objective", "optimizer", "trainer", "callbacks", "ingest", "distill", "update", "seed"}
-    ),
+    "model": frozenset({"model", "objective", "optimizer", "trainer", "callbacks", "ingest", "distill", "update"}),
+    "chance": frozenset({"seed"}),
 }
+"""What a point works on, by the groups it sets; another seed is no work: it shows how much is chance."""
 
 
 def family(overrides: Mapping[str, str]) -> str:
-    """data or model, where all that a point sets belongs to one; "" for a mixture and for the base."""
+    """data, model or chance, where all that a point sets belongs to one; "" for a mixture and for the base."""
     groups = {key.split(".")[0].split("/")[0] for key in overrides}
     return next((name for name, members in FAMILIES.items() if groups and groups <= members), "")
 
