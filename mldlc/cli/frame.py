@@ -116,15 +116,11 @@ def config_arguments(parser: argparse.ArgumentParser, *, selection: bool = True)
         parser.add_argument("--force", action="append", default=[], metavar="STAGE", help="run this stage in any case")
 
 
-def compile_from(args: argparse.Namespace) -> Any:
-    """Compile what the arguments ask for; the Plan."""
+def request_from(args: argparse.Namespace) -> Any:
+    """The CompileRequest of the arguments."""
     from mldlc.compiler.draft import CompileRequest, Selection
-    from mldlc.compiler.pipeline import compile_plan
 
-    def trace(name: str, text: str) -> None:
-        print(f"-- {name}\n{text or '(nothing)'}", file=sys.stderr)
-
-    ask = CompileRequest(
+    return CompileRequest(
         Path.cwd(),
         tuple(args.overrides),
         args.config_name,
@@ -132,7 +128,16 @@ def compile_from(args: argparse.Namespace) -> Any:
         args.config_dir,
         Selection(getattr(args, "until", ""), getattr(args, "since", ""), tuple(getattr(args, "force", ()))),
     )
-    return compile_plan(ask, trace if args.trace_passes else None)
+
+
+def compile_from(args: argparse.Namespace) -> Any:
+    """Compile what the arguments ask for; the Plan."""
+    from mldlc.compiler.pipeline import compile_plan
+
+    def trace(name: str, text: str) -> None:
+        print(f"-- {name}\n{text or '(nothing)'}", file=sys.stderr)
+
+    return compile_plan(request_from(args), trace if args.trace_passes else None)
 
 
 def delegated(argv: list[str]) -> int:

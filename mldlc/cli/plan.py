@@ -38,6 +38,10 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(plan_text.lines(plan, coloured(text))), file=text)
     for item in plan.diagnostics:
         print(f"{item.severity}: {item}", file=sys.stderr)
+    if "search" in plan.settings:
+        from mldlc.cli.views.search_text import about
+
+        print(f"{about(plan.settings['search'])}. This is the configured point.", file=text)
     print(f"{plan_text.closing(plan)} Nothing was executed.", file=text)
     return CHANGES if args.detailed_exitcode and plan.changes() else 0
 

@@ -49,10 +49,27 @@ def run(args: argparse.Namespace) -> int:
     )
     for item in plan.diagnostics:
         print(f"{item.severity}: {item}", file=sys.stderr)
+    if "search" in plan.settings and not _saved(args):
+        from mldlc.cli.search import run_search
+
+        return run_search(args, plan, options)
     with stopping() as (stop, signals), listener(plan, args.json) as show:
         again = None if _saved(args) else lambda: compile_from(args)
         plan, result, report = run_settled(plan, again, options, show, stop)
     text = sys.stderr if args.json else sys.stdout
+    sweep = show_result(plan, result, report, text)
+    if result.status == "stopped":
+        print("Stopped; the same command continues it.", file=text)
+    if args.json:
+        from mldlc.cli.views import sweep_text
+
+        swept = {"best": sweep.best, "points": [sweep_text.point(sweep, row) for row in sweep.rows]} if sweep else {}
+        emit({**summary(result, report), **swept})
+    return 128 + signals[0] if result.status == "stopped" and signals else EXIT.get(result.status, 130)
+
+
+def show_result(plan: Plan, result: Any, report: Path | None, text: Any) -> Any:
+    """Tell how a run ended and what it measured; gives the table of a sweep, None of a plain run."""
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count) or "nothing to do"
     print(f"Run {result.run}: {result.status}. {counts}. {duration(result.seconds)}.", file=text)
     sweep = None
@@ -67,12 +84,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {part:<6}{shown}", file=text)
     if report is not None:
         print(f"Report: {report if report.name == 'report.html' else report.parent / 'report-*.html'}", file=text)
-    if result.status == "stopped":
-        print("Stopped; the same command continues it.", file=text)
-    if args.json:
-        swept = {"best": sweep.best, "points": [sweep_text.point(sweep, row) for row in sweep.rows]} if sweep else {}
-        emit({**summary(result, report), **swept})
-    return 128 + signals[0] if result.status == "stopped" and signals else EXIT.get(result.status, 130)
+    return sweep
 
 
 def _plan(args: argparse.Namespace) -> Plan:

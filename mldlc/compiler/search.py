@@ -38,7 +38,8 @@ def search_settings(draft: Draft, sweep: Any) -> dict[str, Any] | None:
             Diagnostic("empty_space", f"sweep={sweep['kind']} has nothing to search", where=where, hint=hint)
         )
     _fits_sampler(draft, sweep["sampler"], space)
-    return {**sweep, "params": {name: plain(param) for name, param in space.items()}}
+    goals = sweep.get("objectives") or [sweep["objective"]]
+    return {**sweep, "objective": goals, "params": {name: plain(param) for name, param in space.items()}}
 
 
 def _exists(draft: Draft, name: str, param: Param | None) -> None:

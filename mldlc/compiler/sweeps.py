@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from mldlc.config.schema import Config, result, runtime
 
@@ -49,10 +49,6 @@ class Goal(Config):
         return self
 
 
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, dict) else value
-
-
 class _Search(Config):
     """What searches share.
 
@@ -70,13 +66,15 @@ class _Search(Config):
 class OptunaSearch(_Search):
     """A search by Optuna, round by round; needs the plugin in plugins/mldlc-optuna.
 
-    batch: points a round. timeout: seconds after which no round starts. pruner: ends points that do badly while they
-    train; startup_trials and warmup (validations of a point) are what it waits for.
+    objectives: several of them, in place of `objective`. batch: points a round. timeout: seconds after which no round
+    starts. pruner: ends points that do badly while they train; startup_trials and warmup (validations of a point) are
+    what it waits for.
     """
 
     kind: Literal["optuna"]
     sampler: Literal["tpe", "cmaes", "grid", "random"] = result("tpe")
-    objective: Annotated[list[Goal], BeforeValidator(_listed), Field(min_length=1)] = result([Goal()])
+    objective: Goal = result(Goal())
+    objectives: list[Goal] = result([])
     n_trials: int = runtime(20, ge=1)
     batch: int = runtime(4, ge=1)
     timeout: Annotated[float, Field(gt=0)] | None = runtime(None)
@@ -86,7 +84,7 @@ class OptunaSearch(_Search):
 
     @model_validator(mode="after")
     def _one_objective_to_prune_by(self) -> OptunaSearch:
-        if self.pruner != "none" and len(self.objective) > 1:
+        if self.pruner != "none" and self.objectives:
             raise ValueError("a pruner needs one objective")
         return self
 

@@ -55,6 +55,7 @@ class Scheduler:
         self.later: dict[str, float] = {}  # step -> when to look again: a lease held elsewhere, a retry, a hash
         self.busy: set[str] = set()  # steps whose key another run holds
         self.halted = False
+        self.ending: set[str] = set()  # dropped steps that were asked to stop
         self.deadline: float | None = None
         outputs = Path(setting.outputs)
         owner = {"run": setting.run, "pid": str(os.getpid()), "host": os.uname().nodename}
@@ -214,6 +215,8 @@ class Scheduler:
             case "result":
                 step = self.steps[message.data["step"]]
                 self.pool.free(worker)
+                if step.id in self.options.dropped and not worker.killed:
+                    self.pool.kill(worker)  # it was asked to stop, and would stop its next step as well
                 self.dag.release(step.id)
                 self._ended(step, decode(Outcome, message.data["outcome"]))
             case "exited" if worker.step:
@@ -343,6 +346,10 @@ class Scheduler:
                         self.pool.terminate(worker)
             else:
                 self.deadline = 0.0
+        for worker in list(self.pool.workers.values()) if self.options.dropped else ():
+            if worker.step in self.options.dropped and worker.step not in self.ending:
+                self.ending.add(worker.step)
+                self.pool.terminate(worker)
         if self.deadline is not None and time.monotonic() >= self.deadline:
             for worker in list(self.pool.workers.values()):
                 if not worker.killed:
