@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 from mldlc.cli.frame import emit, outputs_argument, outputs_of
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if info.status == "running" and not args.no_follow:
         _follow(outputs, info, args.json)
         info = read_run(outputs, info.run)
+    info = in_order(info)
     sweep = read_sweep(info)
     if args.csv:
         if sweep is None:
@@ -60,6 +63,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(lines(info, coloured(), sweep, args.steps)))
     return 0
+
+
+def in_order(info: RunInfo) -> RunInfo:
+    """The run with its steps in the order of its plan; its summary has them by name."""
+    try:
+        ids = [str(step["id"]) for step in json.loads((info.folder / "plan.json").read_bytes())["steps"]]
+    except (OSError, ValueError):
+        return info
+    known = {id: info.steps[id] for id in ids if id in info.steps}
+    return replace(info, steps={**known, **info.steps})
 
 
 def _follow(outputs: Any, info: RunInfo, as_json: bool) -> None:

@@ -218,7 +218,9 @@ def test_diff_of_revisions_and_plans_knows_what_their_last_runs_found(repo: Repo
 def test_show_ls_data_doctor(repo: Repository) -> None:
     assert repo.mldlc("show").returncode == 2
     repo.mldlc("run")
-    assert " ran" in repo.mldlc("show").stdout
+    shown = repo.mldlc("show").stdout
+    assert " ran" in shown
+    assert [line.split()[1] for line in shown.splitlines() if " ran" in line] == list("abc")
     assert "ok" in repo.mldlc("ls").stdout
     assert "second" in repo.mldlc("ls", "groups").stdout and "scope.noop" in repo.mldlc("ls", "kinds").stdout
     assert repo.mldlc("data", "verify").returncode == 0
