@@ -73,7 +73,7 @@ class Table:
         return pl.concat([pl.scan_ipc(self.artifact.file(p.file)) for p in parts])
 
     def load(self, partition: Partition | None = None) -> pl.DataFrame:
-        """The frame in memory (memory-mapped where Arrow allows it)."""
+        """The frame, whole, in memory; `scan` reads what is asked for."""
         parts = [partition] if partition else list(self.partitions)
         return pl.concat([pl.read_ipc(self.artifact.file(p.file)) for p in parts])
 

@@ -33,12 +33,11 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
         _write_tables(ctx, table, None)
         return
     reference = _reference(config, inputs["reference"])
-    frame: pl.DataFrame = table.load()
     if isinstance(config, InferredExpectations):
-        rules = infer_rules(reference or _own_summary(frame, config), config)
+        rules = infer_rules(reference or _own_summary(table.load(), config), config)
     else:
         rules = config
-    findings, bad = check_frame(rules, frame, reference)
+    findings, bad = check_frame(rules, ByColumn(table), reference)
     _stop_if_needed(rules, findings, bad)
     violated = [finding for finding in findings if finding.violated]
     for finding in violated:
@@ -58,8 +57,27 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     ctx.summary(facts)
 
 
+class ByColumn:
+    """A table as the rules see a frame, of which one column at a time is in memory."""
+
+    def __init__(self, table: Table) -> None:
+        self._lazy, self.height = table.scan(), table.rows
+        self.schema = self._lazy.collect_schema()
+        self.columns = self.schema.names()
+        self._last = pl.Series("", [], pl.Boolean)
+
+    def __getitem__(self, name: str) -> pl.Series:
+        if self._last.name != name:
+            self._last = self.select(pl.col(name))[name]
+        return self._last
+
+    def select(self, expression: pl.Expr) -> pl.DataFrame:
+        """The columns that an expression makes of the whole table."""
+        return self._lazy.select(expression).collect()
+
+
 def check_frame(
-    rules: RuleExpectations, frame: pl.DataFrame, reference: Mapping[str, Any] | None = None
+    rules: RuleExpectations, frame: pl.DataFrame | ByColumn, reference: Mapping[str, Any] | None = None
 ) -> tuple[list[Finding], pl.Series]:
     """Every rule's outcome, and the mask of rows that break a row rule of severity error."""
     findings = list(whole_checks(rules, frame, reference))
@@ -133,7 +151,7 @@ def _write_tables(ctx: Context, table: Table, bad: pl.Series | None) -> None:
     """Good and bad rows. Without bad rows the table is the input's files, linked: same bytes, same digest."""
     if bad is None:
         _link(table.artifact, ctx.out("table"))
-        empty = table.load(table.partitions[0]).clear() if table.partitions else pl.DataFrame()
+        empty = table.scan(table.partitions[0]).head(0).collect() if table.partitions else pl.DataFrame()
         write_table(ctx.out("quarantine"), [("none", empty)], table.columns)
         return
     starts = [0]
