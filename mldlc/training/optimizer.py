@@ -31,7 +31,7 @@ def decayed(cfg: Adam | Sgd, net: nn.Module) -> list[dict[str, Any]] | list[nn.P
 
 
 def build_optimizer(cfg: Adam | Sgd, parameters: Iterable[Any], fused: bool) -> torch.optim.Optimizer:
-    """torch's optimizer of that name; `fused` updates all weights in one element-wise kernel. parameters: or groups of them."""
+    """torch's optimizer of that name; `fused` updates all weights in one kernel. parameters: or groups of them."""
     if isinstance(cfg, Sgd):
         nesterov = cfg.nesterov and cfg.momentum > 0
         return torch.optim.SGD(
