@@ -16,6 +16,7 @@ from tests.bench import (
     partitions,
     profile_speed,
     store_records,
+    sweep_compose,
     tabular,
     version_store,
     version_trees,
@@ -25,6 +26,7 @@ from tests.bench.results import keep
 PRINTED = {
     "Faults of a CSV file beside a plain Polars read": csv_errors,
     "Composition beside bare Hydra": compose,
+    "Points of a sweep beside stock Hydra composing each job": sweep_compose,
     "Inline nodes, µs a node": engine_nodes,
     "In-core loader beside the bare permuted loop": loader_speed,
     "Changed partitions beside a fresh store": partitions,

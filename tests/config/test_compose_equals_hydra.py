@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,67 @@ SWEPT = st.tuples(
     st.lists(st.sampled_from(SWEEPS), min_size=1, max_size=2, unique_by=lambda line: line.split("=")[0]),
     st.lists(st.sampled_from([line for line in POOL if not line.startswith("~")]), max_size=2),
 ).flatmap(lambda parts: st.permutations([*parts[0], *parts[1]]))
+
+
+SCALARS = st.one_of(
+    st.integers(-3, 99).map(str), st.floats(-1e3, 1e3, width=32).map(repr), st.sampled_from(
+        ["true", "false", "null", "x", "'a b'", "'1'", "''", "1e-3", "nan", "'a,b'", "'${seed}'", "${seed}", "${model.kind}",
+         "'${name}/${optimizer.lr}'", "${oc.env:HOME}", "'a\\${b}'", "${nope}", "${deep.a.b}", "???", "yes", "1_000"]
+    ),
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]"),
+        st.dictionaries(st.sampled_from(["a", "b", "lr", "kind"]), inner, max_size=2).map(
+            lambda items: "{" + ",".join(f"{key}:{value}" for key, value in items.items()) + "}"
+        ),
+    ),
+    max_leaves=4,
+)
+SET = st.sampled_from([
+    "seed", "name", "ref", "text", "home", "list", "list.0", "list.1", "flag", "alias", "alias.lr", "nothing", "deep.a.x",
+    "deep.a.b", "deep.a.b.c", "deep.a", "model.lr", "model.kind", "model.width", "model.head", "model.head.x", "optimizer",
+    "optimizer.lr", "optimizer.betas", "optimizer.betas.0", "trainer.epochs", "new", "new.sub", "model.new", "hydra.job.name",
+])  # fmt: skip
+CHOSEN = st.sampled_from([
+    "model=cnn", "model=mlp", "model=nope", "optimizer=sgd", "optimizer=adam", "optimizer=null", "experiment=small",
+    "+callbacks=stop", "+callbacks=[save,stop]", "callbacks=save", "trainer@other=cpu", "+trainer@other=cpu",
+    "+optimizer@second.deep=sgd", "model@_global_=cnn", "~optimizer", "~model=mlp", "~model=cnn", "~experiment", "++model=cnn",
+])  # fmt: skip
+LINE = st.one_of(
+    st.builds("{}{}={}".format, st.sampled_from(["", "", "", "+", "++"]), SET, VALUES),
+    SET.map("~{}".format),
+    CHOSEN,
+)
+SWEPT_LINE = st.builds(
+    lambda sign, key, values: f"{sign}{key}={','.join(values)}",
+    st.sampled_from(["", "", "+", "++"]), SET, st.lists(VALUES, min_size=2, max_size=3),
+)  # fmt: skip
+ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
+
+
+@settings(max_examples=3000 if ALL else 12, **QUIET)
+@given(kind=KINDS, overrides=st.lists(LINE, max_size=5))
+def test_overrides_of_any_form_compose_as_hydra_does(
+    projects: dict[str, Project], kind: str, overrides: list[str]
+) -> None:
+    check_run(projects[kind], overrides)
+
+
+@settings(max_examples=1500 if ALL else 6, **QUIET)
+@given(
+    kind=KINDS,
+    swept=st.lists(SWEPT_LINE, min_size=1, max_size=2, unique_by=lambda line: line.split("=")[0].lstrip("+")),
+    fixed=st.lists(LINE.filter(lambda line: not line.startswith("~")), max_size=2),
+    order=st.randoms(use_true_random=False),
+)
+def test_sweeps_of_any_form_are_what_hydra_composes(
+    projects: dict[str, Project], kind: str, swept: list[str], fixed: list[str], order: random.Random
+) -> None:
+    overrides = [*swept, *fixed]
+    order.shuffle(overrides)
+    check_sweep(projects[kind], overrides)
 
 
 @settings(max_examples=12, **QUIET)
