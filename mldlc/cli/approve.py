@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mldlc.cli.frame import emit, outputs_argument, outputs_of, root_of
+from mldlc.cli.frame import emit, outputs_argument, outputs_of
+from mldlc.compiler.graph_cache import root_of
 from mldlc.plan.diagnostic import did_you_mean, fail
 
 DECISION = "approve"

@@ -30,7 +30,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the differences; exit code 0 in any case."""
     from mldlc.compiler.draft import CompileRequest
-    from mldlc.compiler.stamps import root_of
     from mldlc.loop.compare import changes, side
 
     names = [item for item in args.sides if "=" not in item and not item.startswith("~")]
@@ -39,9 +38,8 @@ def run(args: argparse.Namespace) -> int:
         names = list(names[0].split("..", 1))
     if len(names) != 2:
         raise fail("bad_arguments", f"command line: diff compares two things, got {len(names)}", hint="mldlc diff A B")
-    root, outputs = root_of(Path.cwd()), outputs_of(args)
-    request = CompileRequest(root, overrides, args.config_name, args.multirun, args.config_dir)
-    left, right = (side(name or "HEAD", outputs, root, request) for name in names)
+    request = CompileRequest(Path.cwd(), overrides, args.config_name, args.multirun, args.config_dir)
+    left, right = (side(name or "HEAD", outputs_of(args), request) for name in names)
     found = changes(left, right)
     if args.json:
         for change in found:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from mldlc.cli.frame import config_arguments, emit
+from mldlc.cli.frame import config_arguments, emit, request_from
 from mldlc.plan.codec import encode
-from mldlc.plan.diagnostic import did_you_mean, fail
+from mldlc.plan.diagnostic import DiagnosticError, did_you_mean, fail
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +18,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the writers of the key (of every key below it, for a group)."""
     from mldlc.config.compose import Request, compose
-    from mldlc.config.project import find_project
+    from mldlc.config.lock import unpinned
 
     request = Request(args.config_name, tuple(args.overrides), args.multirun, args.config_dir)
-    for point in compose(find_project(Path.cwd()), request).points:
+    composition = compose(request_from(args).project, request)
+    if args.locked and (loose := unpinned(composition.pins)):
+        raise DiagnosticError(loose)
+    for point in composition.points:
         provenance = point.provenance
         every = provenance.keys()
         keys = [key for key in every if key == args.key or key.startswith(f"{args.key}.")]
@@ -41,7 +43,11 @@ def run(args: argparse.Namespace) -> int:
             else:
                 print("\n".join(_lines(key, writers)))
     if args.json:
-        emit({"format": "mldlc.explain/1", "key": args.key})
+        emit({"format": "mldlc.explain/1", "key": args.key, "refs": composition.refs})
+    else:
+        for pin in composition.pins:
+            if pin.rev != pin.commit:
+                print(f"# {pin.commit[:7]} is {pin.rev} of {pin.name}{' (mldlc.lock)' if pin.locked else ''}")
     return 0
 
 

@@ -108,6 +108,8 @@ def config_arguments(parser: argparse.ArgumentParser, *, selection: bool = True)
     parser.add_argument("-m", "--multirun", action="store_true", help="expand sweeps: key=a,b  key=range(4)")
     parser.add_argument("-cn", "--config-name", default="config", help="primary config (default: config)")
     parser.add_argument("-cd", "--config-dir", default=None, help="one more config folder, searched first")
+    parser.add_argument("--rev", default="", help="read configs and code from this git revision, not from the files")
+    parser.add_argument("--locked", action="store_true", help="refuse git revisions that mldlc.lock does not pin")
     parser.add_argument("--json", action="store_true", help="NDJSON on stdout, text on stderr")
     parser.add_argument("--trace-passes", action="store_true", help="print what each compiler pass changed")
     if selection:
@@ -127,6 +129,8 @@ def request_from(args: argparse.Namespace) -> Any:
         args.multirun,
         args.config_dir,
         Selection(getattr(args, "until", ""), getattr(args, "since", ""), tuple(getattr(args, "force", ()))),
+        rev=args.rev,
+        locked=args.locked,
     )
 
 
@@ -170,15 +174,10 @@ def emit(event: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def root_of(start: Path) -> Path:
-    """The root of the project of a folder."""
-    from mldlc.config.project import find_project
-
-    return find_project(start).root
-
-
 def outputs_of(args: argparse.Namespace) -> Path:
     """Outputs root for verbs that only read: --outputs, MLDLC_OUTPUTS, else the project's `outputs`."""
+    from mldlc.compiler.graph_cache import root_of
+
     chosen = getattr(args, "outputs", None) or os.environ.get("MLDLC_OUTPUTS")
     return Path(chosen).absolute() if chosen else root_of(Path.cwd()) / "outputs"
 

@@ -12,6 +12,7 @@ VERBS = {
     "explain": "who wrote a config value: every writer, file:line",
     "graph": "the plan as a graph: text or Mermaid",
     "diff": "compare two plans, two runs or two git revisions of the config",
+    "lock": "pin the moving git revisions of the config in mldlc.lock",
     "lineage": "which rows, code, config and environment an artifact came from",
     "reproduce": "run a run again from its pins and compare digests",
     "show": "one run, live or ended",

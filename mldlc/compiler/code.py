@@ -32,8 +32,8 @@ class CodeHasher:
         self.changed = False
         self.modules: dict[str, tuple[str, tuple[str, ...]] | None] = {}
 
-    def closure(self, modules: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
-        """Module -> digest for everything first-party that `modules` import, plus extra `files` by their bytes."""
+    def closure(self, modules: Iterable[str], files: Iterable[tuple[str, bytes]] = ()) -> dict[str, str]:
+        """Module -> digest for everything first-party that `modules` import, plus extra files (name, bytes)."""
         found: dict[str, str] = {}
         todo = [m for name in modules for m in _with_parents(name)]
         while todo:
@@ -46,10 +46,7 @@ class CodeHasher:
             found[name], imports = parsed
             for wanted in imports:
                 todo.extend(_with_parents(wanted))
-        for path in files:
-            if not path.exists():
-                raise fail("missing_file", f"code file {path} does not exist", where=Location("lifecycle.stages"))
-            found[path.name] = _raw(path.read_bytes())
+        found |= {name.rpartition("/")[2]: _raw(data) for name, data in files}
         return dict(sorted(found.items()))
 
     def digest(self, module: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mldlc.compiler.draft import Draft, DraftPoint
 from mldlc.config.compose import Request, compose
+from mldlc.config.lock import floating, unpinned
 
 
 def run(draft: Draft) -> None:
@@ -19,11 +20,17 @@ def run(draft: Draft) -> None:
     draft.points = tuple(DraftPoint(p.id, p.overrides, p.config) for p in composition.points)
     draft.files = composition.files
     draft.snapshot = replace(draft.snapshot, refs=composition.refs)
+    draft.diagnostics += unpinned(composition.pins) if ask.locked else floating(composition.pins)
     config = composition.points[0].config
     draft.outputs = outputs_root(draft.root, config)
     project = config.get("project")
     named = project.get("name") if isinstance(project, dict) else None
     draft.name = str(named or ask.project.name or "default")
+    if ask.project.revision is not None:
+        from mldlc.compiler.revision import lay_out
+
+        draft.rev = str(ask.project.revision)
+        lay_out(draft, ask.project.revision)
 
 
 def outputs_root(root: Path, config: dict[str, object]) -> Path:

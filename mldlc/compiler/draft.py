@@ -30,9 +30,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class CompileRequest:
-    """Everything the compiler is asked. start: a folder of the project; offline: outside sources are not looked at.
+    """Everything the compiler is asked.
 
-    points: the points of a sweep, each by its overrides, where they are not to be found from `overrides`.
+    start: a folder of the project. offline: outside sources are not looked at. points: the points of a sweep, each by
+    its overrides, where they are not to be found from `overrides`. rev: the git revision that the whole project is read
+    from, "" for the files on disk. locked: a moving git revision that `mldlc.lock` lacks is an error.
     """
 
     start: Path
@@ -43,13 +45,15 @@ class CompileRequest:
     selection: Selection = Selection()
     offline: bool = False
     points: tuple[tuple[str, ...], ...] = ()
+    rev: str = ""
+    locked: bool = False
 
     @cached_property
     def project(self) -> Project:
         """The project around `start`; reading its manifest costs an import of YAML, so a warm plan never asks."""
-        from mldlc.config.project import find_project
+        from mldlc.config.project import find_project, project_at
 
-        return find_project(self.start)
+        return project_at(self.start, self.rev) if self.rev else find_project(self.start)
 
 
 class NeedsConfig(Exception):
@@ -130,8 +134,10 @@ class DraftPoint:
 class Draft:
     """The state between passes. `nodes` is in dependency order from the `artifacts` pass on.
 
-    root: the project root, where relative paths start. files: config files read -> digest. composition: None when the
-    draft came from the graph cache. cached: whether what earlier compilations left on disk may be used.
+    root: the project root, where relative paths start. code: where the code roots are read; snapshot.code names them
+    as declared. rev: pinned git address that the project is read from, "" for the files on disk. files: config files
+    read -> digest. composition: None when the draft came from the graph cache. cached: whether what earlier
+    compilations left on disk may be used.
     contents: source URI -> digest of each file, where its identity tells it.
     """
 
@@ -139,6 +145,7 @@ class Draft:
     snapshot: Snapshot
     root: Path
     code: tuple[Path, ...] = ()
+    rev: str = ""
     composition: Composition | None = None
     points: tuple[DraftPoint, ...] = ()
     files: dict[str, str] = field(default_factory=dict)

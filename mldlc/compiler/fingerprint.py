@@ -9,6 +9,7 @@ from mldlc.compiler.code import CodeHasher
 from mldlc.compiler.draft import Draft, Typed
 from mldlc.compiler.observe import observe_packages, observe_sources
 from mldlc.plan.codec import digest, ordered_digest
+from mldlc.plan.diagnostic import Location, fail
 from mldlc.plan.keys import recipe
 from mldlc.plan.source import SourceRef
 from mldlc.plan.step import Input, Source
@@ -25,7 +26,7 @@ def run(draft: Draft) -> None:
     for node in nodes:
         typed = node.typed
         if id(typed) not in codes:
-            code = _closure(hasher, typed, draft.root)
+            code = _closure(hasher, typed, draft)
             codes[id(typed)] = code, digest(code)
             identities[id(typed)] = ordered_digest(typed.identity)
         node.code, node.code_digest = codes[id(typed)]
@@ -58,11 +59,25 @@ def run(draft: Draft) -> None:
     _name(draft)
 
 
-def _closure(hasher: CodeHasher, typed: Typed, root: Path) -> dict[str, str]:
+def _closure(hasher: CodeHasher, typed: Typed, draft: Draft) -> dict[str, str]:
     modules = [*typed.modules, *(target.partition(":")[0] for target in typed.targets)]
-    extra_files = [root / item for item in typed.files if item.endswith(".py") or "/" in item]
-    modules += [item for item in typed.files if not (item.endswith(".py") or "/" in item)]
-    return hasher.closure(modules, extra_files)
+    named = [item for item in typed.files if item.endswith(".py") or "/" in item]
+    modules += [item for item in typed.files if item not in named]
+    return hasher.closure(modules, ((item, _code_file(draft, item)) for item in named))
+
+
+def _code_file(draft: Draft, name: str) -> bytes:
+    """A file of the project that a stage names under `code:`, or one of mldlc's own."""
+    if draft.rev and not name.startswith("/"):
+        from mldlc.compiler.revision import read_file
+
+        data = read_file(draft.rev, name)
+    else:
+        path = draft.root / name
+        data = path.read_bytes() if path.is_file() else None
+    if data is None:
+        raise fail("missing_file", f"code file {name} does not exist", where=Location("lifecycle.stages"))
+    return data
 
 
 def _portable(ref: SourceRef, root: Path) -> SourceRef:

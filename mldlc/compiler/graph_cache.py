@@ -1,7 +1,7 @@
 """The typed, wired graph on disk: a warm plan starts after `artifacts` and imports neither Hydra nor pydantic.
 
 An entry is trusted only while everything that the front passes looked at is unchanged: config files, folders that were
-listed, files that were absent, environment variables, code roots, the Python path, and mldlc itself.
+listed, files that were absent, links, git revisions, environment variables, code roots, the Python path, mldlc itself.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.stamps import own_stamp, path_stamp, root_of, still_there
 from mldlc.config.tree import unchanged
 from mldlc.plan.codec import decode, digest, encode
+from mldlc.plan.diagnostic import Diagnostic
 from mldlc.plan.step import Input, InputRef
 
+REPEATABLE = ("floating_revision",)  # warnings that a cached draft tells again
 MOST_NODES = 3000  # above this reading the entry is no longer quick
 
 
 def load(ask: CompileRequest) -> Draft | None:
     """The draft as it stood after `artifacts`, or None when there is none to trust."""
-    start = ask.start.absolute()
-    root = root_of(start)
-    entry = read_json(_file(ask, root))
-    if not entry or entry["request"] != _request(ask, root) or not _valid(entry):
+    home = root_of(ask.start.resolve())
+    entry = read_json(_file(ask, home))
+    if not entry or entry["request"] != _request(ask, home) or not _valid(entry):
         return None
-    code = tuple(Path(item) for item in entry["code"])
-    draft = Draft(ask, observe.ambient(code, root), root, code)
-    if draft.snapshot.code != entry["code"]:
+    draft = _start(ask, entry)
+    if draft is None:
         return None
     draft.snapshot = replace(draft.snapshot, refs=entry["refs"])
+    draft.diagnostics = [decode(Diagnostic, item) for item in entry["warnings"]]
     draft.points = tuple(DraftPoint(i, tuple(o), c) for i, o, c in entry["points"])
     draft.files, draft.name, draft.settings = entry["files"], entry["name"], entry["settings"]
     draft.outputs = Path(entry["outputs"])
@@ -43,16 +44,29 @@ def load(ask: CompileRequest) -> Draft | None:
     return draft
 
 
+def _start(ask: CompileRequest, entry: dict[str, Any]) -> Draft | None:
+    """A draft with root and code of an entry, None when the code moved."""
+    root, outputs, known = Path(entry["root"]), Path(entry["outputs"]), entry["code"]
+    if entry["rev"]:
+        from mldlc.compiler.revision import frozen_at, is_frozen
+
+        if not all(is_frozen(outputs, digest) for digest in known.values()):
+            return None
+        snapshot = replace(observe.ambient((), root, entry["commit"]), code=known)
+        return Draft(ask, snapshot, root, tuple(frozen_at(outputs, digest) for digest in known.values()), entry["rev"])
+    code = tuple(Path(item) for item in known)
+    if not all(path.is_dir() for path in code):
+        return None
+    draft = Draft(ask, observe.ambient(code, root), root, code)
+    return draft if draft.snapshot.code == known else None
+
+
 def save(draft: Draft) -> None:
     """Keep a draft that has just left `artifacts`, if its config can be keyed."""
     composition = draft.composition
-    if (
-        draft.ask.points
-        or composition is None
-        or not composition.cacheable
-        or len(draft.nodes) > MOST_NODES
-        or draft.diagnostics
-    ):
+    if draft.ask.points or composition is None or not composition.cacheable or len(draft.nodes) > MOST_NODES:
+        return
+    if any(item.code not in REPEATABLE for item in draft.diagnostics):
         return
     kinds: dict[int, int] = {}
     typed: list[Typed] = []
@@ -63,15 +77,22 @@ def save(draft: Draft) -> None:
     folders = watched(typed)
     if folders is None:
         return
+    home = root_of(draft.ask.start.resolve())
+    revision = draft.ask.project.revision
     entry = {
-        "request": _request(draft.ask, draft.root),
+        "request": _request(draft.ask, home),
+        "root": str(draft.root),
+        "rev": draft.rev,
+        "commit": revision.rev if revision else "",
+        "pins": [pin.held() for pin in composition.pins],
+        "links": composition.links,
+        "warnings": encode(draft.diagnostics),
         "files": composition.files,
         "missing": list(composition.missing),
         "env": composition.inputs,
         "folders": folders,
         "code": draft.snapshot.code,
         "refs": draft.snapshot.refs,
-        "pins": composition.refs,
         "points": [[p.id, list(p.overrides), p.config] for p in draft.points],
         "name": draft.name,
         "settings": draft.settings,
@@ -79,7 +100,14 @@ def save(draft: Draft) -> None:
         "typed": encode(typed),
         "nodes": [_row(node, kinds) for node in draft.nodes.values()],
     }
-    write_json(_file(draft.ask, draft.root, draft.outputs), entry)
+    if revision is not None:
+        entry["pins"].append([str(revision.repo), _rev_of(draft.ask.rev), revision.rev])
+    write_json(_file(draft.ask, home, draft.outputs), entry)
+
+
+def _rev_of(rev: str) -> str:
+    """The revision in `--rev`: as it is, or in a `git://` address."""
+    return rev.removeprefix("git://").partition(":")[0] if rev.startswith("git://") else rev
 
 
 def _file(ask: CompileRequest, root: Path, outputs: Path | None = None) -> Path:
@@ -101,6 +129,9 @@ def _request(ask: CompileRequest, root: Path) -> list[Any]:
         ask.multirun,
         [list(point) for point in ask.points],
         folder,
+        str(ask.start.resolve()) if ask.rev else "",
+        ask.rev,
+        ask.locked,
         outputs,
         own_stamp(),
         path_stamp(),
@@ -111,7 +142,7 @@ def _valid(entry: dict[str, Any]) -> bool:
     return (
         unchanged(entry["files"], entry["missing"], entry["env"])
         and all(modified(path) == found for path, found in entry["folders"].items())
-        and still_there(entry["pins"])
+        and still_there(entry["pins"], entry["links"])
     )
 
 

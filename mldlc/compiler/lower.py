@@ -32,6 +32,7 @@ def run(draft: Draft) -> None:
             multirun=ask.multirun,
             files=draft.files,
             points=ask.points,
+            rev=draft.rev,
         ),
         points=tuple(points),
         steps=steps,

@@ -21,21 +21,25 @@ from mldlc.store.statcache import StatCache, source_identity
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
 
 
-def ambient(code: tuple[Path, ...], root: Path) -> Snapshot:
-    """What can be known before the config is read: time, machine, code roots, git revision."""
+def ambient(code: tuple[Path, ...], root: Path, commit: str = "") -> Snapshot:
+    """What can be known before the config is read: time, machine, code roots, git revision.
+
+    commit: of a project that is read from git, whose code is laid out when the outputs folder is known.
+    """
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     return Snapshot(
         as_of=now.isoformat().replace("+00:00", "Z"),
         python=".".join(map(str, sys.version_info[:3])),
         hardware=f"cpu:{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}",
-        code={str(path): tree_digest(path) for path in code},
-        git=git_revision(root),
+        code={} if commit else {str(path): tree_digest(path) for path in code},
+        git={"rev": commit} if commit else git_revision(root),
     )
 
 
 def run(draft: Draft) -> None:
     """Freeze the ambient snapshot; sources and packages join it when typing has named them."""
-    draft.snapshot = ambient(draft.code, draft.root)
+    revision = draft.ask.project.revision
+    draft.snapshot = ambient(draft.code, draft.root, revision.rev if revision else "")
 
 
 def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:

@@ -64,7 +64,8 @@ def _compile(ask: CompileRequest, trace: Trace | None) -> Plan:
             return _finish(draft, None)
         except NeedsConfig:
             pass
-    draft = Draft(ask, Snapshot(""), ask.project.root, ask.project.code, cached=trace is None)
+    code = () if ask.project.revision else ask.project.code
+    draft = Draft(ask, Snapshot(""), ask.project.root, code, cached=trace is None)
     _through(FRONT, draft, trace)
     if not ask.offline:
         graph_cache.save(draft)

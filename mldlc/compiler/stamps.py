@@ -9,7 +9,6 @@ from pathlib import Path
 
 import mldlc
 from mldlc.plan.codec import digest
-from mldlc.plan.diagnostic import DiagnosticError
 
 MANIFEST = "mldlc.yaml"
 
@@ -46,14 +45,12 @@ def path_stamp() -> str:
     return digest(stamp)
 
 
-def still_there(pins: dict[str, str]) -> bool:
-    """Whether the moving revisions of git sources (`rev@repository` -> commit) are where they were."""
+def still_there(pins: list[list[str]], links: dict[str, str]) -> bool:
+    """Whether git revisions ([repository, revision, commit]) and links (folder -> where it leads) are as they were."""
+    if any(os.path.realpath(path) != found for path, found in links.items()):
+        return False
     if not pins:
         return True
-    from mldlc.config.gittree import resolve_revision
+    from mldlc.config.gitrepo import unmoved
 
-    try:
-        found = [(pin.partition("@/"), commit) for pin, commit in pins.items()]
-        return all(resolve_revision(Path(f"/{repo}"), rev) == commit for (rev, _, repo), commit in found)
-    except DiagnosticError:
-        return False
+    return unmoved((repo, rev, commit) for repo, rev, commit in pins)

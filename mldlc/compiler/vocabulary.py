@@ -53,7 +53,7 @@ class Vocabulary:
         file = self.outputs / "cache" / "completion" / f"{digest(request)[:32]}.json"
         entry = read_json(file)
         same = entry.get("request") == request and unchanged(entry["files"], entry["missing"], entry["env"])
-        if same and still_there(entry["pins"]):
+        if same and still_there(entry["pins"], entry["links"]):
             return entry
         entry = {"request": request, **self._made(part, choices)}
         if (self.root / MANIFEST).is_file() or self.outputs.is_dir():  # a Tab in any folder makes none there
@@ -63,16 +63,14 @@ class Vocabulary:
     def _made(self, part: str, choices: tuple[str, ...]) -> dict[str, Any]:
         """A part with what it depends on. Mistakes in the config are for `plan` to tell: here they leave words out."""
         from mldlc.config.project import Project, find_project
-        from mldlc.config.tree import Ledger
 
-        ledger = Ledger()
-        ledger.note(str(self.root / MANIFEST))
         env: dict[str, str | None] = {}
         try:
             project = find_project(self.root)
         except DiagnosticError:
             project = Project(self.root, (), (), None, "")
-        ledger.note(*project.looked)
+        ledger = project.seen.copy()
+        ledger.note(str(self.root / MANIFEST))
         if part == "groups":
             words = self._listed(project, ledger)
         else:
@@ -80,7 +78,11 @@ class Vocabulary:
 
             config, env = composed(project, self.config_name, self.config_dir or None, choices, ledger)
             words = words_of(config)
-        return {**words, "files": ledger.files, "missing": sorted(ledger.missing), "env": env, "pins": ledger.refs}
+        pins = [pin.held() for pin in ledger.pins.values()]
+        return {
+            **words, "files": ledger.files, "missing": sorted(ledger.missing), "env": env, "pins": pins,
+            "links": ledger.links,
+        }  # fmt: skip
 
     def _listed(self, project: Project, ledger: Ledger) -> dict[str, Any]:
         from mldlc.config.groups import describe_groups, primary_configs

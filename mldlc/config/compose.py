@@ -16,7 +16,7 @@ from mldlc.config.provenance import Provenance
 from mldlc.config.session import existing_folder
 from mldlc.config.spanning import spanning, without
 from mldlc.config.sweeping import Item, declared, expand, keys_of, lines_of, read_items, section_of
-from mldlc.config.tree import Ledger
+from mldlc.config.tree import Pin
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location, fail
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class Composition:
 
     files: each file read -> blake2b digest (a path that ends in "/" is a folder's listing; `tree.fingerprint` gives the
     present digest). missing: absolute paths that were probed and absent. inputs: environment variable -> value that an
-    `oc.env` saw (None: it was not set). refs: moving git revision `rev@repository` -> commit. cacheable: False when a
-    value depends on more than these (`now`, `hydra:`, custom resolvers, a shuffled sweep). space: the
+    `oc.env` saw (None: it was not set). refs: git revision `rev@repository` -> commit, where the revision is no commit.
+    cacheable: False when a value depends on more than these (`now`, `hydra:`, custom resolvers, a shuffled sweep).
+    pins: every git revision that was read. links: folder -> where it leads. space: the
     overrides that span the space of a search, key -> parameter as plain data. parse: Hydra's parser of one override.
     """
 
@@ -68,6 +69,8 @@ class Composition:
     inputs: dict[str, str | None]
     cacheable: bool
     refs: dict[str, str]
+    pins: tuple[Pin, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)
     space: dict[str, dict[str, Any]] = field(default_factory=dict)
     parse: Callable[[str], Any] | None = field(default=None, compare=False, repr=False)
 
@@ -77,8 +80,7 @@ def compose(project: Project, request: Request) -> Composition:
     from mldlc.config import seam
 
     seam.env_reads.clear()
-    ledger = Ledger()
-    ledger.note(*([] if project.manifest is None else [str(project.manifest)]), *project.looked)
+    ledger = project.seen.copy()
     config_dir = None if request.config_dir is None else existing_folder(request.config_dir)
     composer = seam.Composer(project, request.config_name, config_dir, ledger)
     sweep = _Sweep(composer, request)
@@ -89,7 +91,9 @@ def compose(project: Project, request: Request) -> Composition:
         tuple(sorted(ledger.missing - ledger.files.keys())),
         dict(sorted(seam.env_reads.items())),
         sweep.cacheable,
-        dict(sorted(ledger.refs.items())),
+        ledger.refs(),
+        tuple(pin for _, pin in sorted(ledger.pins.items())),
+        dict(sorted(ledger.links.items())),
         sweep.space,
         composer.parse,
     )

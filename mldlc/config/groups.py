@@ -27,9 +27,7 @@ def primary_configs(project: Project, ledger: Ledger) -> list[str]:
 
 def _tree(conf: str, project: Project, ledger: Ledger) -> Tree:
     if conf.startswith("git://"):
-        from mldlc.config.gittree import GitTree, parse_address
-
-        return GitTree(parse_address(conf, project.root), ledger)
+        return project.repositories(ledger).open(conf, project.root)
     return FolderTree(Path(conf), "", ledger)
 
 

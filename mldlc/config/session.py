@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from mldlc.config.gittree import GitTree, parse_address
 from mldlc.config.marks import leaves, parse, syntax_error
 from mldlc.config.project import Project, shipped_conf
 from mldlc.config.tree import FolderTree, Ledger, Tree, shown
@@ -35,7 +34,7 @@ class Session:
         if path not in self.trees:
             root = self.project.root
             if path.startswith("git://"):
-                self.trees[path] = GitTree(parse_address(path, root), self.ledger)
+                self.trees[path] = self.project.repositories(self.ledger).open(path, root)
             else:
                 folder = root / path.removeprefix("file://")
                 self.trees[path] = FolderTree(folder, shown(folder, root, shipped_conf()), self.ledger)
@@ -52,7 +51,9 @@ class Dialect:
 
 
 def existing_folder(config_dir: str) -> str:
-    """The absolute folder of `--config-dir`. DiagnosticError when there is none."""
+    """The absolute folder of `--config-dir`, or its git source. DiagnosticError when there is none."""
+    if config_dir.startswith("git://"):
+        return config_dir
     folder = Path(config_dir).absolute()
     if not folder.is_dir():
         raise fail("missing_folder", f"command line: --config-dir: no folder '{config_dir}'", found=config_dir)

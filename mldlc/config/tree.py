@@ -17,17 +17,47 @@ def digest(data: bytes) -> str:
     return blake2b(data, digest_size=32).hexdigest()
 
 
+@dataclass(frozen=True)
+class Pin:
+    """The commit that a revision of a repository stood for.
+
+    name: the repository as the config names it, relative to the project. moving: it follows a branch or HEAD. locked:
+    `mldlc.lock` says so. where: the place in the config that asks for it, None for `hydra.searchpath`.
+    """
+
+    rev: str
+    repo: Path
+    name: str
+    commit: str
+    moving: bool = False
+    locked: bool = False
+    where: Location | None = None
+
+    def held(self) -> list[str]:
+        """[repository, revision, commit]: what a cache must find again. A locked branch may move."""
+        return [str(self.repo), self.commit if self.locked else self.rev, self.commit]
+
+
 @dataclass
 class Ledger:
     """What a composition looked at, so that a cache can tell whether to trust its result.
 
     files: absolute path -> digest; a path that ends in "/" is a folder whose listing was used. missing: absolute paths
-    that were probed and absent. refs: `rev@repository` -> commit for each moving revision of a git source.
+    that were probed and absent. links: absolute path of a folder -> where it leads. pins: git revisions that were read.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
-    refs: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    pins: dict[str, Pin] = field(default_factory=dict)
+
+    def copy(self) -> Ledger:
+        """A ledger that goes on from here."""
+        return Ledger(dict(self.files), set(self.missing), dict(self.links), dict(self.pins))
+
+    def refs(self) -> dict[str, str]:
+        """`rev@repository` -> commit for every revision that is not a commit itself."""
+        return {key: pin.commit for key, pin in sorted(self.pins.items()) if pin.rev != pin.commit}
 
     def note(self, *paths: str) -> None:
         """Note files that something else read, or found absent."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from mldlc.engine import approvals
 from mldlc.engine.dag import capacity
-from mldlc.engine.freeze import freeze
+from mldlc.engine.freeze import freeze, frozen
 from mldlc.engine.journal import Journal
 from mldlc.engine.provenance import provenance
 from mldlc.engine.result import Event, Options, Result, StepResult, counts, merge
@@ -75,8 +75,10 @@ def _needs_worker(step: Step) -> bool:
 
 
 def _frozen(plan: Plan, outputs: Path) -> dict[str, str]:
-    """Live code root -> its frozen copy."""
+    """Live code root -> its frozen copy. A plan of a git revision has frozen its code already."""
     cache = outputs / "cache" / "code"
+    if plan.config.rev:
+        return {root: str(frozen(root, digest, cache)) for root, digest in plan.snapshot.code.items()}
     return {root: str(freeze(Path(root), digest, cache)) for root, digest in plan.snapshot.code.items()}
 
 

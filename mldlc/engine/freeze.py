@@ -45,6 +45,14 @@ def freeze(root: Path, digest: str, cache: Path) -> Path:
     return target
 
 
+def frozen(root: str, digest: str, cache: Path) -> Path:
+    """The copy of a code root that planning laid out from git; DiagnosticError when it is gone."""
+    target = cache / digest
+    if not target.is_dir():
+        raise fail("stale_plan", f"the copy of code root {root} is gone from {cache}", key=root, hint="plan again")
+    return target
+
+
 def _check(root: Path, planned: str, found: str) -> None:
     if planned != found:
         raise fail(

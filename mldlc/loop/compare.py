@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +9,11 @@ from typing import Any
 
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
-from mldlc.config.gittree import resolve_revision
 from mldlc.engine.history import read_run, runs
 from mldlc.loop.stale import load_plan
 from mldlc.plan.diagnostic import DiagnosticError, fail
 from mldlc.plan.diff import Change, diff, diff_values
 from mldlc.plan.plan import Plan
-
-
-class _NoRevision(Exception):
-    """The name is no revision of the project's repository."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ def changes(left: Side, right: Side) -> list[Change]:
     return found + diff_values("metric", left.metrics, right.metrics) if left.metrics and right.metrics else found
 
 
-def side(name: str, outputs: Path, root: Path, request: CompileRequest) -> Side:
+def side(name: str, outputs: Path, request: CompileRequest) -> Side:
     """An existing .json file, else a run (an unambiguous prefix or `latest`), else a git revision."""
     if name.endswith(".json") and Path(name).exists():
         plan = load_plan(Path(name))
@@ -48,14 +40,8 @@ def side(name: str, outputs: Path, root: Path, request: CompileRequest) -> Side:
     run = _run(name, outputs)
     if run is not None:
         return run
-    try:
-        plan = plan_at(name, root, outputs, request)  # it looks at no data: a run of it did
-        return next((replace(run, name=name) for run in _lives(plan, outputs)), Side(name, plan))
-    except _NoRevision:
-        raise fail(
-            "unknown_side", f"command line: '{name}' is no plan file, no run and no git revision",
-            hint="see mldlc ls runs, git log",
-        ) from None  # fmt: skip
+    plan = _plan_at(name, request)  # it looks at no data: a run of it did
+    return next((replace(run, name=name) for run in _lives(plan, outputs)), Side(name, plan))
 
 
 def _lives(plan: Plan, outputs: Path) -> Iterator[Side]:
@@ -82,24 +68,15 @@ def _run(name: str, outputs: Path) -> Side | None:
     return Side(found[0], load_plan(folder / found[0] / "plan.json"), dict(info.metrics))
 
 
-def plan_at(rev: str, root: Path, outputs: Path, request: CompileRequest) -> Plan:
-    """Compile the project as it stood at a git revision: its tree is laid out, by commit, under outputs/cache/rev."""
-    top = subprocess.run(["git", "-C", str(root), "rev-parse", "--show-toplevel"], capture_output=True, text=True)
-    if top.returncode:
-        raise _NoRevision
-    repo = Path(top.stdout.strip())
+def _plan_at(rev: str, request: CompileRequest) -> Plan:
+    """The project as it stood at a git revision, compiled from git objects; sources of data are not looked at."""
     try:
-        sha = resolve_revision(repo, rev)
-    except DiagnosticError:
-        raise _NoRevision from None
-    folder = outputs / "cache" / "rev" / sha
-    if not folder.exists():
-        archive = subprocess.run(
-            ["git", "-C", str(repo), "archive", "--format=tar", sha], capture_output=True, check=True
-        )
-        temp = folder.with_name(f".{sha}.tmp")
-        temp.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-            tar.extractall(temp, filter="data")
-        temp.rename(folder)
-    return compile_plan(replace(request, start=folder / root.relative_to(repo), offline=True))
+        return compile_plan(replace(request, rev=rev, offline=True))
+    except DiagnosticError as error:
+        first = error.diagnostics[0]
+        if first.code != "unknown_revision" or "--rev:" not in first.message:
+            raise
+        raise fail(
+            "unknown_side", f"command line: '{rev}' is no plan file, no run and no git revision",
+            found=rev, allowed=first.allowed, hint=f"{first.hint} (see also mldlc ls runs)",
+        ) from None  # fmt: skip

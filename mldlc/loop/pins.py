@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mldlc
+from mldlc.config.gittree import parse_address
 from mldlc.config.project import shipped_conf
 from mldlc.config.tree import digest as file_digest
 from mldlc.engine.files import write_atomic
@@ -117,6 +118,8 @@ def _git_state(plan: Plan) -> tuple[dict[str, str], bytes]:
 
     Nothing is written to the repository: the difference goes over a temporary index and object folder.
     """
+    if plan.config.rev:
+        return _committed_state(plan.config.rev), b""
     root, rev = plan.config.root, plan.snapshot.git["rev"]
     told = git(root, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-path", "index", "--show-prefix")
     top, folder, index, *rest = told.decode().splitlines()
@@ -143,6 +146,14 @@ def _git_state(plan: Plan) -> tuple[dict[str, str], bytes]:
     if len(patch) > MOST_PATCH:
         return {**state, "dirty": f"too large to keep: {len(patch)} bytes"}, b""
     return ({**state, "dirty": digest(patch.decode("latin-1"))}, patch) if patch else (state, b"")
+
+
+def _committed_state(address: str) -> dict[str, str]:
+    """As `_git_state`, of a plan that was read from git alone: the work tree has no part in it."""
+    at = parse_address(address, Path("/"))
+    url = git(at.repo, "config", "--get", "remote.origin.url", strict=False).decode().strip()
+    state = {"rev": at.rev, "url": web_url(url), "prefix": f"{at.dir}/" if at.dir else ""}
+    return {key: value for key, value in state.items() if value}
 
 
 def _project_places(plan: Plan, top: Path) -> list[str]:

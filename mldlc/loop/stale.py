@@ -26,9 +26,10 @@ def refresh(saved: Plan, file: Path, selection: Selection) -> Plan:
     if not root.is_dir():
         raise fail("stale_plan", f"the plan's project {root} is gone", where=Location(str(file)))
     asked = saved.config
-    fresh = compile_plan(
-        CompileRequest(root, asked.overrides, asked.name, asked.multirun, selection=selection, points=asked.points)
+    request = CompileRequest(
+        root, asked.overrides, asked.name, asked.multirun, selection=selection, points=asked.points, rev=asked.rev
     )
+    fresh = compile_plan(request)
     found = moved(saved, fresh)
     if found:
         raise DiagnosticError(

@@ -45,7 +45,8 @@ class Point:
 class ConfigSources:
     """How the config came about, enough to compile it again: name, overrides, and every file that was read.
 
-    points: the overrides of each point, where a search chose them.
+    points: the overrides of each point, where a search chose them. rev: `git://<full sha>:<dir>@<repository>` when the
+    whole project was read from git, else "".
     """
 
     root: str
@@ -54,6 +55,7 @@ class ConfigSources:
     multirun: bool = False
     files: dict[str, str] = field(default_factory=dict)
     points: tuple[tuple[str, ...], ...] = ()
+    rev: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_a_tag_and_a_branch_of_one_repository(
     new = run(extending(tmp_path, monkeypatch, "git://main:conf@../shared"), "model=big")
     assert new.points[0].config["model"]["width2"] == 7
     assert new.refs == {f"main@{repo}": second}
-    assert new.points[0].provenance.locate("model.width") == Location(f"git://main:conf@{repo}/model/big.yaml", 2)
+    assert new.points[0].provenance.locate("model.width") == Location(f"../shared@{second[:7]}:conf/model/big.yaml", 2)
     pinned = run(extending(tmp_path, monkeypatch, f"git://{first}:conf@../shared"), "model=big")
     assert pinned.refs == {}
     assert pinned.points[0].config["model"]["width"] == 512
@@ -53,14 +53,14 @@ def test_a_tag_and_a_branch_of_one_repository(
 def test_the_search_path_of_hydra(
     shared: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repo, _, _ = shared
+    repo, first, _ = shared
     project = extending(tmp_path, monkeypatch, "git://v1:conf@../shared")
     project = Project(project.root, project.conf[:1], (), project.manifest, project.name)
     line = f"hydra.searchpath=['git://v1:conf@{repo}']"
     composition = run(project, line, "model=big", "model.width=3")
     assert composition.points[0].config["model"] == {"kind": "big", "width": 3}
     assert [str(w.where) for w in composition.points[0].provenance.writers("model.width")] == [
-        f"git://v1:conf@{repo}/model/big.yaml:2",
+        f"../shared@{first[:7]}:conf/model/big.yaml:2",
         "command line",
     ]
     swept = run(project, line, "model=big,mlp", "model.width=1,2", multirun=True)
@@ -74,10 +74,10 @@ def test_mistakes_in_a_git_config_name_revision_and_line(
     shared: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo, _, _ = shared
-    commit(repo, {"conf/model/broken.yaml": "kind: x\nlist: [1\n"})
+    third = commit(repo, {"conf/model/broken.yaml": "kind: x\nlist: [1\n"})
     project = extending(tmp_path, monkeypatch, "git://main:conf@../shared")
     [found] = errors(project, "model=broken")
-    assert found.startswith(f"git://main:conf@{repo}/model/broken.yaml:3: broken YAML: expected ',' or ']'")
+    assert found.startswith(f"../shared@{third[:7]}:conf/model/broken.yaml:3: broken YAML: expected ',' or ']'")
     [unknown] = errors(project, "model=hug")
     assert "did you mean 'huge'? (options: big, broken, cnn, huge, mlp" in unknown
 
@@ -86,7 +86,7 @@ def test_mistakes_in_a_git_config_name_revision_and_line(
     ("source", "text"),
     [
         ("git://v9:conf@../shared", "mldlc.yaml:4: no revision 'v9' in {repo}; there are: main, v1"),
-        ("git://v1:cnf@../shared", "mldlc.yaml:4: no folder 'cnf' in {repo} at {sha}"),
+        ("git://v1:cnf@../shared", "mldlc.yaml:4: no folder 'cnf' in {repo} at {sha}; did you mean 'conf'?"),
         ("git://v1:conf@../gone", "mldlc.yaml:4: no git repository at {root}/gone"),
         ("git://v1:../x@../shared", "mldlc.yaml:4: the folder of 'git://v1:../x@../shared' leaves the repository; "
          "write it without '..' or '/'"),
@@ -161,7 +161,7 @@ def test_a_project_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     was, now = project_at(repo / "app", "HEAD~1"), project_at(repo / "app", "main")
     assert (was.name, now.name) == ("demo", "later")
-    assert was.conf[0] == f"git://{first}:app/conf@{repo / 'app'}"
+    assert was.conf[0] == f"git://{first}:app/conf@{repo}"
     assert run(was).points[0].config["optimizer"]["lr"] == 0.001
     assert run(now).points[0].config["optimizer"]["lr"] == 0.7
     assert run(was).refs == {}
