@@ -198,5 +198,5 @@ def open_searcher(settings: dict[str, Any], folder: Path, study: str) -> Searche
             raise fail("broken_plugin", f"the plugin of sweep={kind} cannot be imported: {error}", hint=hint) from error
         folder.mkdir(parents=True, exist_ok=True)
         return opened(settings, folder, study)  # type: ignore[no-any-return]
-    hint = f"pip install 'mldlc[{kind}]' ./plugins/mldlc-{kind}; or sweep=halving, which needs none"
+    hint = f"pip install 'mldlc[{kind}]' ./plugins/mldlc-{kind}"
     raise fail("no_plugin", f"sweep={kind} needs a plugin that is not installed", key="sweep", hint=hint)
