@@ -14,7 +14,7 @@ from mldlc.report.sections.documents import document, is_number
 
 CONFIGURED = "as configured"
 MOST = 500  # rows of the table, lines of the chart
-KEYS = 7  # axes of the chart: the keys that matter most
+KEYS = 7  # axes of the chart: the keys that matter most; a table of more keys tells the changes in one column
 
 
 def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
@@ -124,14 +124,21 @@ def _curve(found: dict[str, Any]) -> Any:
 
 def _table(found: dict[str, Any]) -> dict[str, Any]:
     points = _by_label(found)
+    wide = len(found["keys"]) > KEYS
+
+    def cells(overrides: dict[str, str]) -> list[str]:
+        if wide:
+            return [" ".join(f"{key}={value}" for key, value in overrides.items()) or CONFIGURED]
+        return [overrides.get(key, "–") for key in found["keys"]]
+
     rows = [
         {
             "rank": rank + 1,
-            "overrides": [points[label]["overrides"].get(key, CONFIGURED) for key in found["keys"]],
+            "overrides": cells(points[label]["overrides"]),
             "value": points[label]["value"],
             "test": _score(points[label], "test", found["metric"]),
         }
         for rank, label in enumerate(found["order"][:MOST])
     ]
-    return {"keys": found["keys"], "rows": rows, "left_out": max(0, len(points) - MOST),
+    return {"keys": ["changes"] if wide else found["keys"], "rows": rows, "left_out": max(0, len(points) - MOST),
             "metric": words(found["metric"]), "part": found["part"]}  # fmt: skip

@@ -31,7 +31,7 @@ def parallel(title: str, keys: Sequence[str], metric: str, paths: Sequence[Path]
     """The chart, at least 150 pixels an axis. fallback: what a point has where it leaves a key as configured."""
     gap = max(GAP, WIDEST // len(keys))
     left = {key: SIDE + gap * float(place) for place, key in enumerate(keys)}
-    at = {key: _places([path.values.get(key, fallback) for path in paths]) for key in keys}
+    at = {key: _places([path.values.get(key, fallback) for path in paths], fallback) for key in keys}
     low, high = extent((path.metric for path in paths), pad=0.04)
     scale = Linear(low, high, HEIGHT - BOTTOM, TOP)
     end = SIDE + gap * float(len(keys))
@@ -57,9 +57,9 @@ def _axis(x: float, name: str, marks: Sequence[tuple[str, float]]) -> Markup:
     )
 
 
-def _places(texts: Sequence[str]) -> dict[str, float]:
-    """Value -> its height: numbers by rank (learning rates are rarely even), names in the order of the alphabet."""
-    distinct = sorted(set(texts), key=_rank)
+def _places(texts: Sequence[str], fallback: str) -> dict[str, float]:
+    """Value -> its height: the fallback lowest, numbers by rank (learning rates are rarely even), then names."""
+    distinct = sorted(set(texts), key=lambda text: (text != fallback, *_rank(text)))
     scale = Linear(0.0, float(max(len(distinct) - 1, 0)), HEIGHT - BOTTOM, TOP)
     return {text: scale(float(rank)) for rank, text in enumerate(distinct)}
 
