@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -139,16 +140,33 @@ def test_links_large_files_and_submodules_are_refused(tmp_path: Path) -> None:
         tree.is_dir("module")
 
 
-def test_hooks_of_the_repository_do_not_run(shared: tuple[Path, str, str], tmp_path: Path) -> None:
+PROGRAMS = (
+    "core.fsmonitor", "core.sshCommand", "core.pager", "core.editor", "core.gitProxy", "core.alternateRefsCommand",
+    "filter.x.clean", "filter.x.smudge", "filter.x.process", "diff.x.textconv", "diff.x.command", "diff.external",
+    "credential.helper", "gpg.program", "uploadpack.packObjectsHook", "alias.cat-file", "alias.ls-tree",
+)  # fmt: skip
+
+
+def test_no_program_that_a_repository_names_is_run(shared: tuple[Path, str, str], tmp_path: Path) -> None:
     repo = shared[0]
-    mark = tmp_path / "ran"
-    for name in ("post-checkout", "reference-transaction", "post-index-change"):
-        hook = repo / ".git" / "hooks" / name
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f"#!/bin/sh\ntouch {mark}\n")
-        hook.chmod(0o755)
-    GitTree(parse_address(f"git://main:conf@{repo}", tmp_path)).read("model/big.yaml")
-    assert not mark.exists()
+    mark, program = tmp_path / "ran", tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho "$0 $*" >> {mark}\n')
+    program.chmod(0o755)
+    commit(repo, {".gitattributes": "* filter=x diff=x\n", "conf/model/big.yaml": "kind: mlp\n"})
+    for name in ("post-checkout", "reference-transaction", "post-index-change", "fsmonitor-watchman"):
+        (repo / ".git" / "hooks").mkdir(exist_ok=True)
+        (repo / ".git" / "hooks" / name).symlink_to(program)
+    for name in PROGRAMS:
+        git(repo, "config", name, str(program))
+    mark.unlink(missing_ok=True)
+    subprocess.run(["git", "-C", str(repo), "status"], check=False, capture_output=True)
+    assert mark.exists(), "git itself runs what the repository names, so there is something to keep out"
+    mark.unlink()
+    tree = GitTree(parse_address(f"git://main:conf@{repo}", tmp_path))
+    assert tree.read("model/big.yaml") == "kind: mlp\n" and tree.is_dir("model")
+    with pytest.raises(DiagnosticError, match="no revision 'absent'"):
+        GitTree(parse_address(f"git://absent:conf@{repo}", tmp_path)).read("model/big.yaml")
+    assert not mark.exists(), mark.read_text()
 
 
 def test_a_project_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
