@@ -80,6 +80,12 @@ def test_take_shares_the_bytes(data: Data, raw: Path) -> None:
     assert data("put", "big.bin", "--take").code == 0
     stored = versions().source("main", "big.bin").paths[0]
     assert file.samefile(stored) and file.stat().st_mode & 0o777 == 0o444
+    for extra in ((), ("--take",)):
+        assert data("put", "big.bin", "--to", f"main:{len(extra)}/again.bin", *extra).code == 0
+    assert data("put", stored, "--to", "main:third.bin").code == 0
+    assert {entry.digest for entry in versions().entries("main") if entry.path.endswith(".bin")} == {
+        versions().entry("main", "big.bin").digest
+    }
 
 
 def test_put_refuses_what_it_cannot_put(data: Data, raw: Path) -> None:

@@ -63,13 +63,11 @@ def take_copy(store: Store, source: str, target: str) -> Taken:
     descriptor = _open(source)
     try:
         before = os.fstat(descriptor)
-        if before.st_size > CLONED and _clone(descriptor, before, target):
-            taken = _hash_clone(target)
-        elif before.st_size > SMALL:
-            taken = _copy_large(descriptor, target, before.st_size)
-        else:
-            taken = _copy_small(store, descriptor, target, before.st_size)
-        _check_still(source, before, os.fstat(descriptor))
+        cloned = before.st_size > CLONED and _clone(descriptor, before, target)
+        if not cloned and before.st_size <= SMALL:
+            return _copy_small(store, source, descriptor, target, before)
+        taken = _hash_clone(target) if cloned else _copy_large(descriptor, target, before.st_size)
+        _check_still(source, descriptor, before, taken.digest)
     except BaseException:
         discard(target)
         raise
@@ -87,7 +85,7 @@ def take_link(store: Store, source: str, target: str) -> Taken:
     try:
         before = os.fstat(descriptor)
         digest = hash_descriptor(descriptor, before.st_size)
-        _check_still(source, before, os.fstat(descriptor))
+        _check_still(source, descriptor, before, digest)
         try:
             os.link(source, target, follow_symlinks=True)
             os.fchmod(descriptor, 0o444)
@@ -119,7 +117,7 @@ def take_output(path: str) -> Taken:
     try:
         before = os.fstat(descriptor)
         digest = hash_descriptor(descriptor, before.st_size)
-        _check_still(path, before, os.fstat(descriptor))
+        _check_still(path, descriptor, before, digest)
         os.fchmod(descriptor, 0o444)
         os.utime(descriptor)
         synced = before.st_size > SMALL
@@ -174,12 +172,14 @@ def _hash_clone(target: str) -> Taken:
         os.close(descriptor)
 
 
-def _copy_small(store: Store, descriptor: int, target: str, size: int) -> Taken:
+def _copy_small(store: Store, source: str, descriptor: int, target: str, before: os.stat_result) -> Taken:
     """Read whole; written only when there is no such object yet."""
+    size = before.st_size
     data = os.read(descriptor, size + 1)
     while len(data) <= size and (more := os.read(descriptor, size + 1 - len(data))):
         data += more
     digest = hash_bytes(data)
+    _check_still(source, descriptor, before, digest)
     if _touch(store.object_path(digest), len(data)):
         return Taken("", digest, len(data))
     copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
@@ -224,9 +224,16 @@ def _own_copy(path: str) -> None:
     os.replace(copy, path)
 
 
-def _check_still(path: str, before: os.stat_result, after: os.stat_result) -> None:
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise _moved(path)
+def _check_still(path: str, descriptor: int, before: os.stat_result, digest: str) -> None:
+    """VersionsError when a file's bytes changed while they were read. The store only touches those of its objects."""
+    after = os.fstat(descriptor)
+    if after.st_size == before.st_size:
+        if after.st_mtime_ns == before.st_mtime_ns:
+            return
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        if hash_descriptor(descriptor, after.st_size) == digest:
+            return
+    raise _moved(path)
 
 
 def _moved(path: str) -> VersionsError:

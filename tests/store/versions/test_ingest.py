@@ -137,6 +137,41 @@ def test_a_file_that_is_being_written_is_refused(
     assert not Path(target).exists()
 
 
+@pytest.mark.parametrize("take", [take_copy, take_link])
+@pytest.mark.parametrize("size", [100, SMALL + 1])
+def test_other_bytes_of_the_same_length_are_refused(
+    store: Store, tmp_path: Path, target: str, take: Take, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path, "a.bin", size)
+    for name in ("read", "readv"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *args, real=real: (real(*args), os.truncate(source, 0), os.truncate(source, size))[0]
+        )
+    with pytest.raises(VersionsError, match="was written while it was stored"):
+        take(store, str(source), target)
+    assert not Path(target).exists()
+
+
+@pytest.mark.parametrize("take", [take_copy, take_link])
+@pytest.mark.parametrize("size", [100, SMALL + 1])
+def test_an_object_of_the_store_is_a_file_like_others(
+    store: Store, tmp_path: Path, target: str, take: Take, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while somebody else stores the same bytes, and so touches it."""
+    digest = put_bytes(store, os.urandom(size))
+    source = store.object(digest)
+    os.utime(source, (1, 1))
+    assert take(store, str(source), target)[1:3] == (digest, size)
+    for name in ("read", "readv"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, real=real: (real(*args), os.utime(source))[0])
+    taken = take(store, str(source), f"{target}-2")
+    assert taken[1:3] == (digest, size)
+    settle(store, [taken])
+    assert verify(store) == []
+
+
 def test_a_link_that_is_not_possible_becomes_a_copy(
     store: Store, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
