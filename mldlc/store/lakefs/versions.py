@@ -29,7 +29,7 @@ from mldlc.store.lakefs.merging import merge_into, revert_on
 from mldlc.store.lakefs.reading import gateway_options, open_object
 from mldlc.store.lakefs.repository import Repository
 from mldlc.store.lakefs.transfer import Progress
-from mldlc.store.versions.globs import compile_glob, literal_prefix
+from mldlc.store.versions.globs import compile_glob, literal_prefix, no_match
 from mldlc.store.versions.names import RUN_BRANCH, check_branch, check_tag
 
 
@@ -249,8 +249,7 @@ class LakeFSVersions:
     def _no_path(self, ref: str, commit: str, path: str) -> PathNotFound:
         folder = literal_prefix(path).rpartition("/")[0]
         names = [entry.path for entry in islice(listing.iter_entries(self.repository, commit, folder), 1000)]
-        hint = did_you_mean(path, names)
-        return PathNotFound(f"{ref} ({commit[:12]}) has no file {path!r}" + (f"; {hint}" if hint else ""))
+        return no_match(ref, commit, path, names)
 
 
 def _missing(kind: str, name: str, known: Mapping[str, str]) -> str:

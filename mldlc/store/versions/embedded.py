@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mldlc.plan.diagnostic import did_you_mean
 from mldlc.plan.versions import (
     Change,
     Commit,
@@ -26,7 +25,7 @@ from mldlc.store.layout import Store
 from mldlc.store.versions import commits, digests, heads, refs
 from mldlc.store.versions.difference import diff_trees
 from mldlc.store.versions.drafts import EmbeddedDraft, open_draft
-from mldlc.store.versions.globs import compile_glob, literal_prefix
+from mldlc.store.versions.globs import compile_glob, literal_prefix, no_match
 from mldlc.store.versions.heads import Head
 from mldlc.store.versions.merging import merge_trees
 from mldlc.store.versions.names import check_branch, check_tag
@@ -339,8 +338,7 @@ class EmbeddedVersions:
             names = [
                 entry.path for entry, _ in zip(iter_entries(self.nodes, commit.tree, folder), range(1000), strict=False)
             ]
-        near = did_you_mean(path, names)
-        return PathNotFound(f"{ref} ({commit.id[:12]}) has no file {path!r}" + (f"; {near}" if near else ""))
+        return no_match(ref, commit.id, path, names)
 
     def _merge_bases(self, left: str, right: str) -> list[str]:
         found = self.commits.merge_bases(left, right)

@@ -103,3 +103,15 @@ class ReadingContract:
         assert versions.source("main", "table/*.txt").logical == ("table/notes.txt",)
         with pytest.raises(PathNotFound):
             versions.source("main", "table/*.csv")
+
+    def test_a_glob_that_matches_nothing_says_what_would(self, versions: Versions) -> None:
+        commit = publish(versions, {"raw/day=1/a.csv": b"1", "raw/b.txt": b"2"}).id
+        for glob, hint in {
+            "raw": "it is a folder: write 'raw/' for all below it",
+            "raw/*.csv": r"'\*\*' crosses folders: 'raw/\*\*/\*\.csv'",
+            "raw/c.txt": "did you mean 'raw/b.txt'",
+        }.items():
+            with pytest.raises(PathNotFound, match=f"^main .{commit[:12]}. has no file .*; {hint}"):
+                versions.source("main", glob)
+            with pytest.raises(PathNotFound, match=f"^{commit[:12]} has no file .*; {hint}"):
+                versions.source(commit, glob)
