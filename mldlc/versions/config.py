@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from mldlc.config.schema import Config, location, result, runtime
+from mldlc.config.schema import Config, location, result, runtime, secret
 
 Part = Literal["dataset", "split", "profile", "preprocessor", "model", "metrics", "report", "decision"]
 Strategy = Literal["none", "source-wins", "dest-wins"]
@@ -67,8 +67,8 @@ class LakeFSVersions(_Published):
     kind: Literal["lakefs"]
     repository: str = result(min_length=3)
     endpoint: str | None = location(None)
-    access_key: Reference | None = location(None)
-    secret_key: Reference | None = location(None)
+    access_key: Reference | None = secret(None)
+    secret_key: Reference | None = secret(None)
 
 
 Versions = Annotated[LocalVersions | LakeFSVersions, Field(discriminator="kind")]
