@@ -52,7 +52,10 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
     versioned = list(dict.fromkeys(ref.uri for ref, _ in wanted if ref.uri.startswith(SCHEMES)))
     if versioned and not draft.ask.offline:
         from mldlc.store.pinning import pin_all
+        from mldlc.store.published import check_sources
 
+        for point in draft.points:
+            check_sources(point.config, versioned)
         pins = pin_all(versioned, draft.outputs, connection(draft.points[0].config))
         tokens |= {uri: pin.token for uri, pin in pins.items()}
         refs = {uri: pin.commit for uri, pin in pins.items()}

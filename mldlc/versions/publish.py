@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mldlc.artifacts.handle import path_digest, plain
 from mldlc.plan.context import Context, StepError, TransientError
-from mldlc.plan.versions import NothingToCommit, StaleRead, Unavailable, Versions, VersionsError
+from mldlc.plan.versions import NothingToCommit, PathNotFound, StaleRead, Unavailable, Versions, VersionsError
 
 MANIFEST = "manifest.json"
 FORMAT = "mldlc.published/1"
@@ -53,17 +53,20 @@ def _publish(ctx: Context, chosen: Any, versions: Versions, inputs: Mapping[str,
     }
     digests = {name: digest for name, path in files.items() if (digest := path_digest(path))}
     files[f"{chosen.prefix}/{MANIFEST}"] = _manifest(ctx, parts)
-    for entry in versions.entries(draft.base, f"{chosen.prefix}/"):
-        if entry.path not in files:
-            draft.remove(entry.path)
+    for path in _replaced(versions, draft.base, chosen.prefix, parts):
+        if path not in files:
+            draft.remove(path)
     draft.put_many(files, digests=digests)
+    tag = (chosen.tag or "").replace("{key}", ctx.key[:12])
     message = f"{ctx.provenance.get('mldlc.project', chosen.prefix)}: {ctx.stage} of run {ctx.run}"
     try:
         draft.commit(message, metadata)
     except NothingToCommit:
         draft.abandon()
-        return versions.resolve(chosen.branch)
-    tag = (chosen.tag or "").replace("{key}", ctx.key[:12])
+        head = versions.resolve(chosen.branch)
+        if tag and tag not in versions.tags():  # a run was stopped between the merge and the tag
+            versions.tag(tag, head)
+        return head
     try:
         return draft.publish(
             chosen.branch, reads=reads, metadata=metadata, message=message, strategy=chosen.strategy, tag=tag
@@ -71,6 +74,26 @@ def _publish(ctx: Context, chosen: Any, versions: Versions, inputs: Mapping[str,
     except StaleRead:
         draft.abandon()  # the next plan makes another
         raise
+
+
+def _replaced(versions: Versions, commit: str, prefix: str, parts: Mapping[str, Any]) -> Iterator[str]:
+    """What was published before, and stays only where it is published again. Other files of the prefix are left alone.
+
+    StepError when there are such files where a part should go: they would seem to belong to it.
+    """
+    try:
+        with versions.open(commit, f"{prefix}/{MANIFEST}") as file:
+            before = set(json.loads(file.read())["artifacts"])
+    except (PathNotFound, ValueError, KeyError, TypeError):
+        before = set()
+    for part in sorted({*before, *parts}):
+        for entry in versions.entries(commit, f"{prefix}/{part}/"):
+            if part not in before:
+                hint = "take it out of the branch, or choose another versions.prefix"
+                raise StepError(
+                    f"{entry.path} is in the way: no run has published it", where="versions.prefix", hint=hint
+                )
+            yield entry.path
 
 
 def _manifest(ctx: Context, parts: Mapping[str, Any]) -> Path:

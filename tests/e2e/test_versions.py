@@ -7,18 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from mldlc.plan.diagnostic import DiagnosticError
-from mldlc.store.lakefs.versions import LakeFSVersions
 from mldlc.store.layout import open_store
 from mldlc.store.versions.embedded import EmbeddedVersions, open_versions
-from tests.lakefs_double.running import running
-from tests.lakefs_double.server import ACCESS_KEY, SECRET_KEY
 from tests.projects import Repository, actions
 
 LIFECYCLE = """
@@ -114,6 +109,44 @@ def test_a_run_reads_a_commit_publishes_and_converges(repo: Repository) -> None:
     assert versions(repo).resolve("main") == head.id
 
 
+def test_only_what_was_published_is_replaced(repo: Repository) -> None:
+    put(repo, "default/raw/a.csv", repo.root / "a.csv")
+    config = "source.path=store://main/default/raw/*.csv"
+    run(repo, config)
+    assert not repo.plan(config).changes()
+    repo.write("b.csv", "age,income\n3,z\n")
+    put(repo, "default/raw/b.csv", repo.root / "b.csv")
+    run(repo, config)
+    kept = {entry.path for entry in versions(repo).entries("main", "default/")}
+    assert {"default/raw/a.csv", "default/raw/b.csv", "default/dataset/part-00001.arrow"} <= kept
+    assert not repo.plan(config).changes()
+    put(repo, "default/metrics/mine.json", repo.root / "b.csv")
+    run(repo, config, "source.path=store://main/raw/a.csv")
+    kept = {entry.path for entry in versions(repo).entries("main", "default/")}
+    assert "default/dataset/part-00001.arrow" not in kept and "default/metrics/mine.json" in kept
+
+
+def test_a_file_of_others_where_a_part_should_go_is_in_the_way(repo: Repository) -> None:
+    put(repo, "default/dataset/mine.csv", repo.root / "a.csv")
+    done = repo.mldlc("run")
+    assert done.returncode == 1 and "default/dataset/mine.csv is in the way" in done.stderr + done.stdout
+    assert [entry.path for entry in versions(repo).entries("main", "default/")] == ["default/dataset/mine.csv"]
+    assert repo.mldlc("data", "rm", "main:default/dataset/mine.csv").returncode == 0
+    run(repo)
+
+
+def test_reading_what_one_publishes_is_refused(repo: Repository) -> None:
+    for path in ("default/dataset/*.arrow", "default/dataset/part-00000.arrow", "default/", "**", "default/**/*.json"):
+        done = repo.mldlc("plan", f"source.path=store://main/{path}")
+        assert done.returncode == 2 and "that this run would publish there" in done.stderr, path
+    run(repo)
+    head = versions(repo).resolve("main")
+    for other in (f"store://{head}/default/dataset/*.arrow", "store://main/raw/*.csv", "store://main/default/*.csv"):
+        assert "own_source" not in repo.mldlc("plan", f"source.path={other}", "--json").stdout
+    alone = ("versions=none", "~lifecycle.stages.version")
+    assert repo.mldlc("plan", "source.path=store://main/**", *alone).returncode == 0
+
+
 def test_publishing_copies_nothing(repo: Repository) -> None:
     run(repo)
     store = open_store(repo.root / "outputs")
@@ -159,6 +192,21 @@ def test_a_revert_is_published_again(repo: Repository) -> None:
     assert [reason.code for reason in plan.by_id()["version"].reasons] == ["observed_differs"]
     run(repo)
     assert not repo.plan().changes()
+
+
+def test_a_tag_that_is_missing_is_made(repo: Repository) -> None:
+    """As when a run is killed between the merge and the tag."""
+    tagged = "versions.tag='v-{key}'"
+    run(repo, tagged)
+    store = versions(repo)
+    ((name, head),) = store.tags().items()
+    assert head == store.resolve("main") and repo.plan(tagged).by_id()["version"].action == "in place"
+    store.delete_tag(name)
+    step = repo.plan(tagged).by_id()["version"]
+    assert step.action == "apply" and f"without tag {name}" in str(step.reasons[0].old)
+    run(repo, tagged)
+    assert store.tags() == {name: head} and store.resolve("main") == head
+    assert not repo.plan(tagged).changes()
 
 
 def test_a_saved_plan_stands_while_its_files_do(repo: Repository) -> None:
@@ -220,81 +268,3 @@ def test_another_outputs_folder_has_its_own_store(repo: Repository) -> None:
     done = repo.mldlc("run", env={**os.environ, "MLDLC_OUTPUTS": str(repo.root / "other")})
     assert done.returncode == 0, done.stderr
     assert not list(versions(repo).entries("main", "default/"))
-
-
-LAKE = "lakefs://lake"
-
-
-@pytest.fixture
-def lake(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LakeFSVersions]:
-    """A double of a lakeFS server with the rows on `main`; only the endpoint's own variables lead to it."""
-    with running(tmp_path / "server") as (double, made):
-        monkeypatch.setenv("MLDLC_LAKEFS_ENDPOINT", double.endpoint)
-        monkeypatch.setenv("MLDLC_LAKEFS_ACCESS_KEY_ID", ACCESS_KEY)
-        monkeypatch.setenv("MLDLC_LAKEFS_SECRET_ACCESS_KEY", SECRET_KEY)
-        pl.read_csv(repo.root / "a.csv").write_parquet(repo.root / "a.parquet")
-        draft = made.draft("main", run="put")
-        draft.put_many({"raw/a.csv": repo.root / "a.csv", "columns/a.parquet": repo.root / "a.parquet"})
-        draft.commit("rows", {})
-        draft.publish("main")
-        yield made
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        ("source.path=lakefs://lake@main/raw/*.csv",),
-        ("source=parquet", "source.path=lakefs://lake@main/columns/a.parquet"),
-    ],
-    ids=["csv", "parquet"],
-)
-def test_a_run_reads_from_lakefs_publishes_there_and_converges(
-    repo: Repository, lake: LakeFSVersions, source: tuple[str, ...]
-) -> None:
-    config = (*source, "versions=lakefs", "versions.repository=lake", "versions.tag='v-{key}'")
-    before = lake.resolve("main")
-    summary = run(repo, *config)
-    assert summary["counts"]["applied"] == 1
-    head = lake.commit("main")
-    assert head.parents[0] == before and head.metadata["mldlc.run"] == summary["run"]
-    assert json.loads(head.metadata["mldlc.inputs"])[0][0].startswith(f"{LAKE}@{before}/")
-    assert list(lake.tags().values()) == [head.id]
-    assert {"default/manifest.json", "default/dataset/part-00000.arrow"} <= {e.path for e in lake.entries("main")}
-    again = repo.mldlc("plan", "--json", *config)
-    assert json.loads(again.stdout.splitlines()[-1])["counts"] == {
-        "run": 0, "maybe": 0, "reuse": 2, "apply": 0, "gate": 0, "in_place": 1,
-    }  # fmt: skip
-    assert SECRET_KEY not in "".join(
-        path.read_text(errors="replace") for path in (repo.root / "outputs").rglob("*") if path.is_file()
-    )
-
-
-def test_publishing_again_to_lakefs_uploads_only_what_changed(repo: Repository, lake: LakeFSVersions) -> None:
-    config = ("source.path=lakefs://lake@main/raw/*.csv", "versions=lakefs", "versions.repository=lake")
-    run(repo, *config)
-    old = {entry.path for entry in lake.entries("main", "default/")}
-    repo.write("b.csv", "age,income\n3,z\n")
-    draft = lake.draft("main", run="more")
-    draft.put("raw/b.csv", repo.root / "b.csv")
-    draft.commit("more", {})
-    before = draft.publish("main").id
-    run(repo, *config)
-    changed = {change.path for change in lake.diff(before, "main")}
-    assert changed == {"default/dataset/part-00001.arrow", "default/dataset/manifest.json", "default/manifest.json"}
-    assert old <= {entry.path for entry in lake.entries("main", "default/")}
-    run(repo, *config, "source.path=lakefs://lake@main/raw/a.csv")
-    assert {entry.path for entry in lake.entries("main", "default/")} == old, "what is no longer made goes"
-
-
-def test_a_server_that_is_not_there_is_told(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLDLC_LAKEFS_ENDPOINT", "http://127.0.0.1:1")
-    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(f"MLDLC_LAKEFS_{name}", "x")
-    done = repo.mldlc("plan", "source.path=lakefs://lake@main/raw/a.csv")
-    assert done.returncode == 2 and "Traceback" not in done.stderr and "127.0.0.1:1" in done.stderr
-
-
-def test_nobody_to_be_for_lakefs_is_told(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    done = repo.mldlc("plan", "source.path=lakefs://lake@main/raw/a.csv")
-    assert done.returncode == 2 and "Traceback" not in done.stderr and ".lakectl.yaml" in done.stderr
