@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from mldlc.store.lakefs.versions import open_lakefs
 from tests.cli.making import Data, refused, write
 from tests.lakefs_double.running import running
 from tests.lakefs_double.server import ACCESS_KEY, SECRET_KEY, Double
@@ -52,8 +54,49 @@ def test_what_it_refuses(lake: Double, data: Data, monkeypatch: pytest.MonkeyPat
     refused(data("ls", f"{LAKE}@mian"), "did you mean 'main'?")
     refused(data("log", "--repo", "lakefs://lace"), "lace")
     refused(data("branch", "-d", "main", "--repo", LAKE), "default branch", code=1)
-    refused(data("gc", "--repo", LAKE), "cared for by its server")
+    refused(data("verify", "--repo", LAKE), "cared for by its server")
+    refused(data("gc", "--repo", LAKE, "--keep-commits", "1"), "cared for by its server")
     monkeypatch.setenv("MLDLC_LAKEFS_SECRET_ACCESS_KEY", "wrong")
     done = data("log", "--repo", LAKE)
     refused(done, "credentials", code=1)
     assert SECRET_KEY not in done.err and "wrong" not in done.err
+
+
+def test_a_gate_lets_only_checked_merges_in(lake: Double, data: Data, tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "1")
+    data("branch", "release-1", "--repo", LAKE)
+    printed = data("gate", "main", "release-*")
+    assert printed.code == 0 and '      - "release-*"\n' in printed.out
+    assert data("gate", "main", "release-*", "--json").events[-1]["text"] == printed.out
+    refused(data("gate", "--install"), "the store has no hooks")
+    refused(data("gate", "a b"), "branch pattern 'a b'")
+    refused(data("gate", "mian", "--install", "--repo", LAKE), "did you mean 'main'?")
+    assert data("put", "a.csv", "--repo", LAKE).code == 0
+    assert data("gate", "main", "release-*", "--install", "--repo", LAKE).code == 0
+    again = data("gate", "main", "release-*", "--install", "--repo", LAKE, "--json")
+    assert [event["status"] for event in again.events if "status" in event] == ["unchanged", "unchanged"]
+    assert data("get", f"{LAKE}@release-1/_lakefs_actions/mldlc_gate.yaml", "-").out == printed.out
+    write(tmp_path / "a.csv", "2")
+    for branch in ("main", "release-1"):
+        done = data("put", "a.csv", "--repo", LAKE, "--to", branch)
+        refused(done, f"a hook refused the merge into {branch}", "no mldlc.plan in its metadata", code=1)
+    assert data("get", f"{LAKE}@main/a.csv", "-").out == "1"
+    data("branch", "dev", "--repo", LAKE)
+    assert data("put", "a.csv", "--repo", LAKE, "--to", "dev").code == 0, "other branches are free"
+    refused(data("merge", "dev", "--into", "main", "--repo", LAKE), "a hook refused", code=1)
+
+
+def test_drafts_that_were_left_go(lake: Double, data: Data) -> None:
+    versions = open_lakefs("lake")
+    for run in ("20260101T000000Z-abc123-version", "by-hand", f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-abc123-version"):
+        versions.draft("main", run=run)
+    said = data("gc", "--repo", LAKE, "--dry-run")
+    assert said.code == 0 and "would drop 1 drafts" in said.out and "20260101T000000Z-abc123-version" in said.out
+    assert len(lake.repository("lake").heads) == 4
+    done = data("gc", "--repo", LAKE, "--json")
+    assert done.events[-1]["runs"] == ["20260101T000000Z-abc123-version"]
+    assert len(lake.repository("lake").heads) == 3
+    committed = versions.draft("main", run="20260101T000000Z-fresh1-version")
+    committed.path("a").write_text("a")
+    committed.commit("just now", {})
+    assert data("gc", "--repo", LAKE, "--json").events[-1]["runs"] == [], "somebody committed to it just now"

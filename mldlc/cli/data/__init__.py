@@ -20,6 +20,7 @@ VERBS = {
     "revert": "undo one commit of a branch",
     "verify": "check every byte of the store",
     "gc": "free what nothing keeps",
+    "gate": "the lakeFS action file that lets only checked runs into a branch",
 }
 
 

@@ -51,15 +51,21 @@ def parse_metadata(pairs: list[str]) -> dict[str, str]:
 
 
 def publish_change(
-    versions: Versions, place: Place, args: argparse.Namespace, format: str, message: str, work: Callable[[Draft], None]
+    versions: Versions,
+    place: Place,
+    args: argparse.Namespace,
+    format: str,
+    message: str,
+    work: Callable[[Draft], None],
+    marks: Mapping[str, str] | None = None,
 ) -> int:
-    """Let `work` fill a draft, merge it into the branch of a place, and tell. The exit code.
+    """Let `work` fill a draft, merge it into the branch of a place, and tell. The exit code. marks: metadata of ours.
 
     Whatever stops it, Ctrl-C and SIGTERM too, the draft goes and the branch is as it was.
     """
-    metadata = parse_metadata(args.meta)
+    metadata = {**parse_metadata(args.meta), **(marks or {})}
     before = versions.resolve(place.ref)
-    run = f"{format.rpartition('.')[2]}-{datetime.datetime.now():%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+    run = f"{format.rpartition('.')[2]}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
     with _terminable():
         draft = versions.draft(before, run=run)
         try:

@@ -1,16 +1,19 @@
 """Free what nothing keeps: old records of runs, leftovers, data that no branch, tag, draft or record needs.
 
 --keep-commits N lets the data of older commits go as well, but for tags; their message and metadata stay.
+Of a lakeFS repository: the drafts that failed runs left behind. The rest is its server's own.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mldlc.cli.data.place import repository_arguments
+from mldlc.cli.data.place import MAIN, STORE, repository_arguments, repository_of
+from mldlc.cli.data.refusals import reported
 from mldlc.cli.data.verify import own_store
 from mldlc.cli.frame import emit, outputs_of
 from mldlc.cli.views.style import size
@@ -42,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         raise _bad("--keep-days", args.keep_days, "0 or more")
     if args.keep_commits is not None and args.keep_commits < 1:
         raise _bad("--keep-commits", args.keep_commits, "1 or more: a branch keeps its head")
+    if repository_of(args) != STORE:
+        return _drop_drafts(args)
     report = collect_garbage(
         own_store(args, "gc"),
         keep=plan_keys(outputs_of(args)),
@@ -54,6 +59,35 @@ def run(args: argparse.Namespace) -> int:
         emit({"format": "mldlc.gc/1", "dry_run": args.dry_run, **asdict(report)})
     else:
         print(_text(report))
+    return 0
+
+
+@reported("gc")
+def _drop_drafts(args: argparse.Namespace) -> int:
+    """Abandon the drafts on lakeFS that nobody has touched within the grace."""
+    from mldlc.store.lakefs.administration import left_drafts
+    from mldlc.store.repository import open_repository
+
+    repository = repository_of(args)
+    if args.keep_commits is not None:
+        raise fail("bad_arguments", f"command line: --keep-commits: {repository} is cared for by its server")
+    versions: Any = open_repository(repository, outputs_of(args))
+    runs = left_drafts(versions.repository, time.time() - args.grace_hours * 3600)
+    for run in () if args.dry_run else runs:
+        versions.draft(MAIN, run=run).abandon()
+    if args.json:
+        emit(
+            {
+                "format": "mldlc.gc/1",
+                "repository": repository,
+                "dry_run": args.dry_run,
+                "drafts": len(runs),
+                "runs": runs,
+            }
+        )
+    else:
+        word = "would drop" if args.dry_run else "dropped"
+        print(f"{word} {len(runs)} drafts of {repository}" + "".join(f"\n  {run}" for run in runs))
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib.resources import files
 from itertools import islice
 from typing import Any
@@ -20,6 +21,7 @@ GATE_FILE = "mldlc_gate.yaml"
 GATE_PATH = f"_lakefs_actions/{GATE_FILE}"
 POLL = 1.0  # s between questions about an import
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
+_BEGAN = re.compile(r"(?<!\d)(20\d{6}T[012]\d[0-5]\d[0-5]\d)")  # in the name of a run: UTC
 _BRANCH_PATTERN = re.compile(r"[\w*?-]+")
 
 
@@ -55,6 +57,19 @@ def draft_runs(repository: Repository) -> dict[str, float]:
     rows = repository.rows("branches", query={"prefix": RUN_BRANCH, "show_hidden": True})
     heads = {row["id"].removeprefix(RUN_BRANCH): row["commit_id"] for row in rows}
     return {run: repository.commit(commit).time for run, commit in sorted(heads.items())}
+
+
+def left_drafts(repository: Repository, before: float) -> list[str]:
+    """Runs of `draft_runs` that began and committed last before a time. Those whose name tells no time are left out."""
+    found = []
+    for run, committed in draft_runs(repository).items():
+        told = _BEGAN.search(run)
+        if told is None:
+            continue
+        began = datetime.strptime(told[1] + "+0000", "%Y%m%dT%H%M%S%z").timestamp()
+        if max(began, committed) < before:
+            found.append(run)
+    return found
 
 
 def import_objects(
