@@ -98,7 +98,7 @@ def test_never_two_holders_with_kills_at_random(tmp_path: Path) -> None:
         victim.join()
         assert all(child.exitcode in (None, 0) for child in children)
     for child in children:
-        child.join(10)
+        child.join(60)
     assert [child.exitcode for child in children] == [0] * len(children)
     assert try_lock(folder, {}) is not None
 

