@@ -56,6 +56,8 @@ class HarnessContext:
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     approvals: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     stop: bool = False
+    rank: int = 0
+    world: int = 1
 
     @property
     def scratch(self) -> Path:
@@ -94,6 +96,9 @@ class HarnessContext:
 
     def intact(self, path: Path) -> bool:
         return True
+
+    def ranks(self, count: int, entry: str) -> None:
+        raise NotImplementedError("ranks need an engine: tests.ranked_step")
 
     def adopt(self, port: str, name: str, path: Path) -> None:
         shutil.copyfile(path, self.out(port) / name)

@@ -47,6 +47,7 @@ class StepContext:
         )  # fmt: skip
         self.lineage: Sequence[Mapping[str, Any]] = file.lineage
         self.log = log
+        self.rank, self.world = 0, 1
         self.outputs = Path(file.setting.outputs)
         self.facts: dict[str, Any] = {}
         self._file, self._port, self._work, self._say = file, port, work, say
@@ -122,6 +123,16 @@ class StepContext:
 
     def map(self, items: Sequence[tuple[str, T]], fn: Callable[[str, T, Path], None]) -> dict[str, Path]:
         return self._mapper.run(items, fn, self.progress)
+
+    def ranks(self, count: int, entry: str) -> None:
+        from mldlc.engine import ranks, step_file
+
+        path = self._work / "step.json"
+        if not path.exists():
+            step_file.write(self._file, path)
+        told = ranks.launch(path, entry, count, self._work, self._say, self._cancelled)
+        self.facts.update(told["facts"])
+        self._adopted.update(told["adopted"])
 
     def adopt(self, port: str, name: str, path: Path) -> None:
         target = self.out(port) / name

@@ -17,8 +17,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ENGINE = str(Path(__file__).parent) + os.sep
 
 
+class Told(Exception):
+    """A failure that another process of the step has described already."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        super().__init__(told["message"])
+        self.told = told
+
+
 def describe(error: BaseException, work: Path, predicted: int, roots: Mapping[str, str]) -> dict[str, Any]:
     """{type, message, where, hint, traceback, transient} of an exception that a step raised."""
+    if isinstance(error, Told):
+        return error.told
     full = _storage(error, work, predicted)
     if full:
         return full
@@ -55,8 +65,8 @@ def _storage(error: BaseException, work: Path, predicted: int) -> dict[str, Any]
     return None
 
 
-def killed(status: int, memory: int, log: str) -> dict[str, Any]:
-    """A worker that died. status: negative signal number or exit code; memory: its peak RSS in bytes."""
+def killed(status: int, memory: int, log: str, who: str = "the worker") -> dict[str, Any]:
+    """A worker (or a rank) that died. status: negative signal number or exit code; memory: its peak RSS in bytes."""
     peak = f"peak memory {_human(memory)}" if memory else "peak memory unknown"
     if status < 0:
         try:
@@ -68,8 +78,8 @@ def killed(status: int, memory: int, log: str) -> dict[str, Any]:
             hint = (
                 "often the system ran out of memory: use less of it (smaller batches, fewer jobs) or set needs.memory"
             )
-        return _error("WorkerKilled", f"the worker was killed by {name} ({peak})", hint=hint, again=True)
-    message = f"the worker ended with exit code {status} before the step did ({peak})"
+        return _error("WorkerKilled", f"{who} was killed by {name} ({peak})", hint=hint, again=True)
+    message = f"{who} ended with exit code {status} before the step did ({peak})"
     return _error("WorkerExited", message, hint=f"read {log}", again=True)
 
 

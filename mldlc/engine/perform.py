@@ -115,7 +115,7 @@ def _ended(error: BaseException, file: StepFile, around: Surroundings, usage: Us
     if around.cancelled():  # a framework's own way to stop (SIGTERMException, KeyboardInterrupt) ends here too
         around.log.info("stopped: %s", type(error).__name__)
         return Outcome("stopped", **spent)
-    if not isinstance(error, StepError):
+    if not isinstance(error, StepError | failure.Told):
         around.log.error("the step failed\n%s", failure.full_text(error))
     told = failure.describe(error, around.work, file.predicted, file.setting.roots)
     return Outcome("failed", error=told, **spent)

@@ -33,6 +33,9 @@ class Context(Protocol):
     "A folder for this execution only, on the store's file system."
     outputs: Path
     "The outputs root; only effects write under it."
+    rank: int
+    "Which of `world` processes this is; 0 of 1 outside of `ranks`."
+    world: int
 
     def out(self, port: str) -> Path:
         """The empty directory that becomes the artifact of this output port."""
@@ -85,6 +88,15 @@ class Context(Protocol):
 
         An item is known by its `digest` entry where it is a mapping with one, else by its name and its canonical JSON:
         whatever `fn` reads besides the step's config (another input, the name too) must be part of that.
+        """
+        ...
+
+    def ranks(self, count: int, entry: str) -> None:
+        """Run `entry` ("module:function", called like the step's implementation) in `count` processes of torchrun.
+
+        Each has torchrun's environment and a context of its own with its `rank`. Rank 0 speaks for the step: its
+        events, its summary and what it writes under `out()` count; scratch is one folder for all. What fails in a
+        rank fails here, and a request to stop reaches every rank's `cancelled()`, not all at the same moment.
         """
         ...
 

@@ -2,13 +2,17 @@
 
 It is written at the end of a training step, never between epochs or at a validation, because Lightning does not
 keep its place there exactly (resumed, it would skip a plateau schedule or a validation). Training whose epoch is one
-batch therefore leaves no checkpoint and starts again.
+batch therefore leaves no checkpoint and starts again. Ranks agree on the step, and write together: one file where
+each has the whole model, a folder of shards otherwise.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -17,42 +21,50 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from mldlc.plan.context import Cancelled, Context
+from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training.loader import BatchLoader
+from mldlc.training.ranks import Ranks
 
-NAME = "resume.ckpt"
+NAME, FOLDER, MANIFEST = "resume.ckpt", "resume-*.shards", "mldlc.json"
+LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 5.0  # a run that was asked to stop waits so long for a step after which the place is exact
 
 
 class RandomState(pl.Callback):
     """Carries the random generators of torch, CUDA, numpy and Python; stands first, so that it restores first."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
         self._loaded: dict[str, Any] | None = None
+        self._resumes = False
 
     def state_dict(self) -> dict[str, Any]:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return {
+        own = {
             "torch": torch.get_rng_state(),
             "cuda": cuda,
             "numpy": np.random.get_state(),
             "python": random.getstate(),
         }
+        return {"ranks": self.ranks.gather(own)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._loaded = state_dict
+        states, self._resumes = state_dict["ranks"], True
+        if len(states) == self.ranks.world:
+            self._loaded = states[self.ranks.rank]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self._loaded is None:
+        if not self._resumes:
             return
-        torch.set_rng_state(self._loaded["torch"])
-        if self._loaded["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(self._loaded["cuda"])
-        np.random.set_state(self._loaded["numpy"])
-        random.setstate(self._loaded["python"])
-        self._loaded = None
+        self._resumes = False
+        if self._loaded is not None:
+            torch.set_rng_state(self._loaded["torch"])
+            if self._loaded["cuda"] and torch.cuda.is_available():
+                torch.cuda.set_rng_state_all(self._loaded["cuda"])
+            np.random.set_state(self._loaded["numpy"])
+            random.setstate(self._loaded["python"])
         # Lightning takes the whole resumed epoch for restarting and would leave out its plateau schedule
         trainer.fit_loop._restarting = False
 
@@ -60,12 +72,19 @@ class RandomState(pl.Callback):
 class Checkpointer(pl.Callback):
     """Writes the checkpoint once an epoch, every `seconds`, and when the run was asked to stop; stands last."""
 
-    def __init__(self, ctx: Context, loader: BatchLoader, seconds: float) -> None:
-        self.ctx, self.loader, self.seconds = ctx, loader, seconds
+    def __init__(self, ctx: Context, loader: BatchLoader, seconds: float, ranks: Ranks, family: str) -> None:
+        self.ctx, self.loader, self.seconds, self.ranks, self.family = ctx, loader, seconds, ranks, family
         self._next = time.monotonic() + seconds
         self._due = False
         self._look = 0.0
+        self._look_at = self._looked_at = 0
         self._give_up: float | None = None
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.ranks.world > 1:
+            # Lightning's handler talks to the other ranks from within the signal, wherever they are
+            signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._due = True
@@ -74,18 +93,34 @@ class Checkpointer(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
-        if now >= self._look:
-            self._look = now + 0.1
+        if self.ranks.world > 1:
+            self._agree(trainer, now)
+        elif now >= self._look:
+            self._look = now + LOOK_SECONDS
             if self._give_up is None and (self.ctx.cancelled() or trainer.received_sigterm):
                 self._give_up = now + PATIENCE_SECONDS
             self._due = self._due or now >= self._next
         stopping = self._give_up is not None
         exact = (self._due or stopping) and self._exact(trainer, batch_idx)
         if exact:
-            save(trainer, folder(self.ctx) / NAME)
+            self._save(trainer)
             self._due, self._next = False, time.monotonic() + self.seconds
-        if self._give_up is not None and (exact or now >= self._give_up):
+        if self._give_up is not None and (exact or (self.ranks.world == 1 and now >= self._give_up)):
             raise Cancelled(f"stopped in epoch {trainer.current_epoch + 1} at step {trainer.global_step}")
+
+    def _agree(self, trainer: pl.Trainer, now: float) -> None:
+        """Ranks see a request at different moments: every so many steps, as many as take LOOK_SECONDS, they compare."""
+        step = trainer.fit_loop.epoch_loop.total_batch_idx
+        if step < self._look_at:
+            return
+        pace = (now - self._look) / max(1, step - self._looked_at) if self._look else LOOK_SECONDS
+        wishes = [float(self.ctx.cancelled()), float(now >= self._next), pace]
+        stop, due, pace = self.ranks.most(wishes, trainer.strategy.root_device)
+        if stop and self._give_up is None:
+            self._give_up = now
+        self._due = self._due or bool(due)
+        self._look, self._looked_at = now, step
+        self._look_at = step + max(1, min(1000, int(LOOK_SECONDS / max(pace, 1e-6))))
 
     def _exact(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         """Whether nothing is pending after this batch: no gradients, no validation, no end of the epoch."""
@@ -95,8 +130,16 @@ class Checkpointer(pl.Callback):
         every = trainer.val_check_batch
         return not (trainer.enable_validation and isinstance(every, int) and done % every == 0)
 
+    def _save(self, trainer: pl.Trainer) -> None:
+        place = folder(self.ctx)
+        if self.family == "whole":
+            save(trainer, place / NAME, self.ranks)
+            return
+        about = self.state_dict() | {"epoch": trainer.current_epoch, "global_step": trainer.global_step}
+        save_shards(trainer, place, about, self.ranks)
+
     def state_dict(self) -> dict[str, Any]:
-        return {"loader": self.loader.state_dict()}
+        return {"loader": self.loader.state_dict(), "family": self.family, "world": self.ranks.world}
 
 
 def folder(ctx: Context) -> Path:
@@ -106,33 +149,80 @@ def folder(ctx: Context) -> Path:
     return path
 
 
-def save(trainer: pl.Trainer, path: Path) -> None:
+def save(trainer: pl.Trainer, path: Path, ranks: Ranks) -> None:
     """Write a checkpoint durably: a reader finds the old one or the new one, whole, whatever happens meanwhile."""
     fresh = path.with_suffix(".tmp")
     trainer.save_checkpoint(fresh)
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    where = os.open(path.parent, os.O_RDONLY)
-    os.fsync(where)
-    os.close(where)
+    if ranks.rank == 0:
+        _sync(fresh)
+        fresh.replace(path)
+        _sync(path.parent)
+    ranks.wait()
 
 
-def resumable(ctx: Context, loader: BatchLoader) -> Path | None:
+def save_shards(trainer: pl.Trainer, place: Path, about: dict[str, Any], ranks: Ranks) -> None:
+    """The same for a folder that all ranks write: it gets its name when it is whole, then the older one goes."""
+    step, fresh = about["global_step"], place / "fresh.tmp"
+    if ranks.rank == 0:
+        shutil.rmtree(fresh, ignore_errors=True)
+    ranks.wait()
+    trainer.save_checkpoint(fresh)
+    ranks.wait()
+    if ranks.rank == 0:
+        (fresh / MANIFEST).write_text(json.dumps(about))
+        for path in [*fresh.rglob("*"), fresh]:
+            _sync(path)
+        old = list(place.glob(FOLDER))
+        target = place / FOLDER.replace("*", f"{step:012d}-{time.time_ns()}")
+        fresh.rename(target)
+        _sync(place)
+        for path in old:
+            shutil.rmtree(path, ignore_errors=True)
+    ranks.wait()
+
+
+def _sync(path: Path) -> None:
+    """Have the storage take a file or a folder."""
+    number = os.open(path, os.O_RDONLY)
+    os.fsync(number)
+    os.close(number)
+
+
+def resumable(ctx: Context, loader: BatchLoader, ranks: Ranks, family: str, resizes: bool) -> Path | None:
     """The checkpoint to continue from, with the loader put at its place; None to start afresh.
 
     The loader is restored here and not by Lightning, which forgets it when a module asks for the number of steps
-    while it configures its optimizers.
+    while it configures its optimizers. StepError when the checkpoint is of a strategy, or of a number of ranks, that
+    the present one cannot read.
     """
-    path = folder(ctx) / NAME
+    place = folder(ctx)
+    path = max(place.glob(FOLDER), default=place / NAME)
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=False)
-        loader.load_state_dict(state["callbacks"][Checkpointer.__qualname__]["loader"])
+        if path.is_dir():
+            about = json.loads((path / MANIFEST).read_text())
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=False)
+            about = state["callbacks"][Checkpointer.__qualname__]
+            about |= {"epoch": state["epoch"], "global_step": state["global_step"]}
+        loader.load_state_dict(about["loader"])
+        world, found = about["world"], about["family"]
     except Exception as error:
         ctx.log.warning("checkpoint cannot be read, training starts afresh: %s: %s", type(error).__name__, error)
-        path.unlink()
+        if ranks.rank == 0:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         return None
-    ctx.log.info("continues from epoch %d, step %d", state["epoch"] + 1, state["global_step"])
+    start_over = f"to start afresh, remove {place}"
+    if found != family:
+        raise StepError(
+            f"the interrupted training left a checkpoint of another kind ('{found}', this strategy reads '{family}')",
+            where="trainer.strategy", hint=f"continue with the trainer that it began with, or, {start_over}",
+        )  # fmt: skip
+    if world != ranks.world and not resizes:
+        raise StepError(
+            f"the interrupted training ran on {world} ranks; this strategy cannot continue it on {ranks.world}",
+            where="trainer.devices", hint=f"set trainer.devices={world}, or, {start_over}",
+        )  # fmt: skip
+    ctx.log.info("continues from epoch %d, step %d", about["epoch"] + 1, about["global_step"])
     return path

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from torch import Tensor
 
 from mldlc.plan.context import Context, StepError
 from mldlc.plan.diagnostic import did_you_mean
 from mldlc.training.loop_config import BestCheckpoint
 from mldlc.training.meter import Meter
+from mldlc.training.ranks import Ranks
 
 FORMAT = "mldlc.history/1"
+Copy = Callable[[pl.LightningModule], dict[str, Tensor]]
 
 
 def logged(trainer: pl.Trainer) -> dict[str, float]:
@@ -69,10 +72,15 @@ class History(pl.Callback):
 
 
 class BestWeights(pl.Callback):
-    """Keeps a copy of the weights of the validation with the best monitor; they are part of the checkpoint."""
+    """Keeps a copy of the weights of the validation with the best monitor; they are part of the checkpoint.
 
-    def __init__(self, cfg: BestCheckpoint) -> None:
-        self.cfg = cfg
+    copy: gives all weights of a module, on rank 0 at least; a collective where they are sharded.
+    """
+
+    def __init__(
+        self, cfg: BestCheckpoint, ranks: Ranks, copy: Callable[[pl.LightningModule], dict[str, Tensor]]
+    ) -> None:
+        self.cfg, self.ranks, self.copy = cfg, ranks, copy
         self.best: float | None = None
         self.epoch: int | None = None
         self.weights: dict[str, Tensor] = {}
@@ -81,10 +89,12 @@ class BestWeights(pl.Callback):
         if trainer.sanity_checking:
             return
         value = float(trainer.callback_metrics[self.cfg.monitor])
+        if self.ranks.world > 1:  # a metric of the user's own may differ, but all must come to one opinion
+            value = float(self.ranks.mean(torch.tensor(value, device=trainer.strategy.root_device)))
         better = self.best is None or (value < self.best if self.cfg.mode == "min" else value > self.best)
         if math.isfinite(value) and better:
             self.best, self.epoch = value, trainer.current_epoch + 1
-            self.weights = {name: t.detach().cpu().clone() for name, t in pl_module.state_dict().items()}
+            self.weights = self.copy(pl_module)
 
     def restore(self, module: pl.LightningModule) -> None:
         """Put the best weights back, if a validation gave any."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from mldlc.config.schema import Config, placement, result, runtime
 
@@ -41,8 +41,13 @@ def _duration(value: Any) -> Any:
     return f"{days:02}:{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
 
 
+Strategy = Literal["auto", "ddp", "fsdp2"]
+
+
 class LightningTrainer(Config):
-    """`lightning.Trainer` under its own keyword names, on one device.
+    """`lightning.Trainer` under its own keyword names, on one device or, with a `strategy`, on several.
+
+    Batch size and accumulation count the rows of all devices together, so `strategy` and `devices` only place the work.
 
     An int counts batches (or epochs, steps) and a float is a share, as in Lightning. `threads` are torch's CPU threads:
     one serves a small network best, as more wait for each other at every step, and much longer on a busy machine.
@@ -72,8 +77,8 @@ class LightningTrainer(Config):
     fast_dev_run: bool | Count = result(False)
     deterministic: bool | Literal["warn"] = result(False)
     accelerator: Literal["cpu", "gpu", "cuda", "mps", "auto"] = placement("cpu")
-    strategy: Literal["auto"] = placement("auto")
-    devices: int = placement(1, ge=1, le=1)
+    strategy: Strategy = placement("auto")
+    devices: int = placement(1, ge=1)
     num_nodes: int = placement(1, ge=1, le=1)
     threads: int = placement(1, ge=1)
     benchmark: bool = placement(False)
@@ -85,6 +90,12 @@ class LightningTrainer(Config):
     enable_model_summary: bool = runtime(False)
     profiler: Literal["simple", "advanced"] | None = runtime(None)
     checkpoint_every_seconds: float = runtime(30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _strategy_fits(self) -> LightningTrainer:
+        if self.strategy == "auto" and self.devices > 1:
+            raise ValueError("several devices need a strategy: trainer=ddp")
+        return self
 
 
 class Target(Config):

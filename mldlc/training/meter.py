@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 
 from mldlc.plan.context import Context, StepError
+from mldlc.training.ranks import Ranks
 
 BEAT_SECONDS = 0.5
 
@@ -21,8 +22,8 @@ class Meter(pl.Callback):
     part of the checkpoint as it stands: the mean of an epoch does not depend on when a checkpoint was written.
     """
 
-    def __init__(self, ctx: Context, every: int, total_steps: int | None) -> None:
-        self.ctx, self.every, self.total = ctx, every, total_steps
+    def __init__(self, ctx: Context, every: int, total_steps: int | None, ranks: Ranks) -> None:
+        self.ctx, self.every, self.total, self.ranks = ctx, every, total_steps, ranks
         self.total_loss, self.count, self.filled = 0.0, 0, 0
         self.buffer = torch.zeros(every, dtype=torch.float64)
         self.train_loss: float | None = None
@@ -51,7 +52,9 @@ class Meter(pl.Callback):
 
     def _read(self, trainer: pl.Trainer) -> None:
         # Lightning divides the loss that it returns by accumulate_grad_batches
-        losses = (self.buffer[: self.filled].cpu().double() * trainer.accumulate_grad_batches).tolist()
+        losses = (
+            self.ranks.mean(self.buffer[: self.filled].clone()).cpu().double() * trainer.accumulate_grad_batches
+        ).tolist()
         first = trainer.fit_loop.epoch_loop.total_batch_idx - len(losses) + 1
         for number, loss in enumerate(losses):
             if not math.isfinite(loss):
@@ -75,15 +78,20 @@ class Meter(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # a broken loss is told as such, before metrics or early stopping stumble over it
-        if not trainer.sanity_checking and self.filled and not bool(torch.isfinite(self.buffer[: self.filled]).all()):
+        if trainer.sanity_checking or not self.filled:
+            return
+        broken = not bool(torch.isfinite(self.buffer[: self.filled]).all())
+        if self.ranks.most([float(broken)], self.buffer.device)[0]:
             self._read(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"total": self.total_loss, "count": self.count, "losses": self.buffer[: self.filled].cpu().clone()}
+        losses = self.ranks.gather(self.buffer[: self.filled].cpu().clone())
+        return {"total": self.total_loss, "count": self.count, "losses": losses}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # the reading interval is a runtime setting: it may have changed since the checkpoint
         losses = state_dict["losses"]
+        losses = losses[self.ranks.rank] if len(losses) == self.ranks.world else torch.stack(losses).mean(0)
         self.total_loss, self.count = state_dict["total"], state_dict["count"]
         self.every = max(self.every, len(losses) + 1)
         self.buffer = torch.zeros(self.every, dtype=self.buffer.dtype, device=self.buffer.device)

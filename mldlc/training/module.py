@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,6 +14,7 @@ from mldlc.plan.context import StepError
 from mldlc.training.config import Adam, Sgd
 from mldlc.training.objective import Objective
 from mldlc.training.optimizer import build_optimizer, configure, decayed
+from mldlc.training.ranks import Ranks
 
 
 class TabularModule(pl.LightningModule):
@@ -26,6 +28,15 @@ class TabularModule(pl.LightningModule):
         self.epoch_steps, self.total_steps = epoch_steps, total_steps
         self.columns, self.two_logits = takes_columns(net), objective.kind == "binary"
         self._outputs: list[tuple[Tensor, ...]] = []
+        self.ranks = Ranks()
+        self.share: Callable[[], float] = lambda: 1.0
+        self.parallelize: Callable[[TabularModule], None] | None = None
+
+    def configure_model(self) -> None:
+        """Lightning's place to shard a network over a device mesh."""
+        if self.parallelize is not None:
+            self.parallelize(self)
+            self.parallelize = None
 
     def raw(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Raw outputs of the network, (B,) or (B, k); two logits of a binary model become their difference."""
@@ -39,15 +50,20 @@ class TabularModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         numeric, categorical, target, *weight = batch
-        return self.objective.loss(self.raw(numeric, categorical), target, *weight)
+        raw, share = self.raw(numeric, categorical), self.share()
+        if share == 0.0:
+            return self.objective.loss(raw, target) * 0.0  # weights that sum to nothing give a mean of no number
+        loss = self.objective.loss(raw, target, *weight)
+        return loss if share == 1.0 else loss * share
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         numeric, categorical, *rest = batch
         self._outputs.append((self.raw(numeric, categorical), *rest))
 
     def on_validation_epoch_end(self) -> None:
-        raw, target, *weight = (torch.cat(parts).detach().float().cpu() for parts in zip(*self._outputs, strict=True))
+        own = tuple(torch.cat(parts).detach().float().cpu() for parts in zip(*self._outputs, strict=True))
         self._outputs.clear()
+        raw, target, *weight = (torch.cat(parts) for parts in zip(*self.ranks.parts(own), strict=True))
         target = target if self.objective.kind != "multiclass" else target.long()
         scores = {"loss": float(self.objective.loss(raw, target, *weight)), **self.objective.scores(raw, target)}
         self.log_dict({f"val_{name}": value for name, value in scores.items()})

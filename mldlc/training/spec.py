@@ -14,11 +14,15 @@ COMPONENTS = {
     "model": {kind: f"{_MODELS}.{kind}" for kind in ("mlp", "linear", "cnn", "ft_transformer", "custom")},
     "objective": {kind: f"{_OBJECTIVES}.{kind}" for kind in ("auto", "binary", "multiclass", "regression")},
 }
+STRATEGIES = {name: f"mldlc.training.strategies.{name}" for name in ("ddp", "fsdp2")} | {
+    "auto": "mldlc.training.strategies.single"
+}
 
 
 def train_needs(cfg: Any) -> Resources:
-    """The configured threads, one accelerator if it is asked for, and a process of its own."""
-    gpus = 1 if cfg.trainer.accelerator in ("gpu", "cuda") else 0
+    """The configured threads of every device, its accelerator if one is asked for, and a process of its own."""
+    devices = cfg.trainer.devices
+    gpus = devices if cfg.trainer.accelerator in ("gpu", "cuda") else 0
     # torchmetrics comes with lightning anyway; named, so that the evaluation is given this process afterwards
     preload = (
         "numpy",
@@ -29,7 +33,7 @@ def train_needs(cfg: Any) -> Resources:
         "safetensors.torch",
         "mldlc.training.train",
     )
-    return Resources(cpu=cfg.trainer.threads, gpu=gpus, process="fresh", preload=preload)
+    return Resources(cpu=cfg.trainer.threads * devices, gpu=gpus, process="fresh", preload=preload)
 
 
 TRAIN = StepSpec(

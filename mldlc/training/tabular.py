@@ -16,12 +16,13 @@ from mldlc.artifacts.target import construct
 from mldlc.artifacts.tensors import LAYOUT, Tensors, load_tensors
 from mldlc.plan.context import StepError
 from mldlc.training.job import Job, component, steps_of
-from mldlc.training.loader import BatchLoader
+from mldlc.training.loader import BatchLoader, Shard
 from mldlc.training.module import TabularModule, check_network
 from mldlc.training.objective import Objective
+from mldlc.training.ranks import Ranks
 
 
-def job(cfg: Any, inputs: Mapping[str, Any]) -> Job:
+def job(cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     """The training of a table with its split."""
     data = _data(inputs["table"])
     if inputs["split"] is None:
@@ -31,9 +32,11 @@ def job(cfg: Any, inputs: Mapping[str, Any]) -> Job:
     objective = component("objective", cfg).build(cfg.objective, data.info["label"], label[parts["train"]])
     target, args = component("model", cfg).describe(cfg.model, _sizes(data, objective))
     net = construct(target, args, "model")
-    train, val = _loaders(cfg, net, data, objective, parts)
+    train, val = _loaders(cfg, net, data, objective, parts, ranks.shard)
     steps, total = steps_of(cfg, train)
     module, card = _module(cfg, net, objective, train, steps, total)
+    if isinstance(module, TabularModule):
+        module.ranks, module.share = ranks, lambda: train.share
     return Job(module, train, val, total, target, args, card, _features(data.info))
 
 
@@ -77,18 +80,22 @@ def _features(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loaders(
-    cfg: Any, net: nn.Module, data: Tensors, objective: Objective, parts: Mapping[str, np.ndarray]
+    cfg: Any, net: nn.Module, data: Tensors, objective: Objective, parts: Mapping[str, np.ndarray], shard: Shard
 ) -> tuple[BatchLoader, BatchLoader | None]:
     """Loaders of the train rows and of the val rows (None without such rows)."""
     tensors, collate = _batches(cfg, net, data, objective)
     ingest, seed = cfg.ingest, cfg.trainer.seed
     shuffle = ingest.shuffle and not cfg.trainer.overfit_batches
     train_rows = torch.from_numpy(parts["train"])
+    weight = tensors[3] if len(tensors) > 3 else None
     train = BatchLoader(
-        tensors, train_rows, ingest.batch_size, shuffle=shuffle, drop_last=ingest.drop_last, seed=seed, collate=collate
-    )
-    rows = parts.get("val", np.empty(0, np.int64))
-    val = BatchLoader(tensors, torch.from_numpy(rows), ingest.eval_batch_size, collate=collate) if len(rows) else None
+        tensors, train_rows, ingest.batch_size, shuffle=shuffle, drop_last=ingest.drop_last, seed=seed,
+        collate=collate, shard=shard, weight=weight,
+    )  # fmt: skip
+    rows = torch.from_numpy(parts.get("val", np.empty(0, np.int64)))
+    val = None
+    if len(rows):
+        val = BatchLoader(tensors, rows, ingest.eval_batch_size, collate=collate, shard=shard, even=shard.world > 1)
     if val is None and (cfg.callbacks.early_stopping or cfg.callbacks.checkpoint):
         raise StepError(
             "callbacks watch the validation, but the split has no rows in 'val'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +12,21 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from torch import nn
 
 from mldlc.artifacts.model import write_model
 from mldlc.artifacts.table import write_json
+from mldlc.artifacts.target import construct
 from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training import tabular
 from mldlc.training.averaging import Averaging
 from mldlc.training.checkpoint import Checkpointer, RandomState, resumable
 from mldlc.training.history import FORMAT, BestWeights, History, MonitorCheck
+from mldlc.training.job import Job
 from mldlc.training.loader import BatchLoader
 from mldlc.training.meter import Meter
+from mldlc.training.ranks import Ranks
+from mldlc.training.spec import STRATEGIES
 from mldlc.training.trainer import build_trainer, quiet, seed_everything, user_objects
 
 
@@ -36,6 +42,14 @@ class Watch:
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Train, put the best weights back, write the model and its history. Continues from a checkpoint in scratch."""
+    if cfg.trainer.strategy == "auto":
+        train(ctx, cfg, inputs)
+    else:
+        ctx.ranks(cfg.trainer.devices, f"{__name__}:{train.__name__}")
+
+
+def train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
+    """The same in this process, which is the only one or one of several ranks."""
     with quiet(ctx.log):
         _train(ctx, cfg, inputs)
 
@@ -43,27 +57,52 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
 def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     began = time.monotonic()
     seed_everything(cfg.trainer, cfg.trainer.threads)
-    job = tabular.job(cfg, inputs)
-    watch = _watch(cfg, ctx, job.train, job.total)
-    resume = resumable(ctx, job.train)
-    loggers = user_objects(cfg.callbacks.loggers, Logger, "callbacks.loggers")
-    trainer = build_trainer(cfg.trainer, ctx, watch.all, loggers, job.val is not None)
+    ranks, strategy = Ranks(ctx.rank, ctx.world), importlib.import_module(STRATEGIES[cfg.trainer.strategy])
+    job = tabular.job(cfg, inputs, ranks)
+    strategy.prepare(cfg.trainer, job.module)
+    ranks.seed(cfg.trainer.seed)
+    watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy)
+    resume = resumable(ctx, job.train, ranks, strategy.FAMILY, strategy.RESIZES)
+    loggers = user_objects(cfg.callbacks.loggers, Logger, "callbacks.loggers") if ranks.rank == 0 else []
+    built = strategy.build(cfg.trainer)
+    trainer = build_trainer(cfg.trainer, ctx, built, watch.all, loggers, job.val is not None)
     _fit(trainer, job.module, job.train, job.val, resume)
-    if watch.best is not None:
+    net = job.net
+    if cfg.trainer.strategy != "auto":
+        net = _whole(job, watch.best, strategy, ranks)
+    elif watch.best is not None:
         watch.best.restore(job.module)
-    count = write_model(
-        ctx.out("model"), job.net, target=job.target, args=job.args, objective=job.card, features=job.features
-    )
     _write_history(ctx, cfg, watch, trainer)
+    if ranks.rank:
+        return
+    count = write_model(
+        ctx.out("model"), net, target=job.target, args=job.args, objective=job.card, features=job.features
+    )
     seconds = time.monotonic() - began
     ctx.summary(
         {"parameters": count, "steps": trainer.global_step, "seconds": round(seconds, 3), "resumed": bool(resume)}
     )
 
 
-def _watch(cfg: Any, ctx: Context, train: BatchLoader, total: int | None) -> Watch:
+def _whole(job: Job, best: BestWeights | None, strategy: Any, ranks: Ranks) -> nn.Module:
+    """The network as one process has it, with the best weights or, of a training without, the last ones."""
+    weights = best.weights if best is not None and best.best is not None else strategy.weights(job.module)
+    ranks.wait()
+    net: nn.Module = construct(job.target, job.args, "model")
+    if ranks.rank == 0:
+        prefix = "" if isinstance(job.module, type(net)) else "net."
+        net.load_state_dict({name.removeprefix(prefix): value for name, value in weights.items()}, assign=True)
+    return net
+
+
+def _watch(cfg: Any, ctx: Context, train: BatchLoader, total: int | None, ranks: Ranks, strategy: Any) -> Watch:
     """All callbacks in their order: generators first, the checkpoint last."""
-    meter = Meter(ctx, cfg.trainer.log_every_n_steps, total)
+    if cfg.callbacks.averaging and not strategy.AVERAGES:
+        raise StepError(
+            f"strategy '{cfg.trainer.strategy}' has no whole weights to average",
+            where="callbacks.averaging", hint="use trainer=ddp, or set callbacks.averaging=null",
+        )  # fmt: skip
+    meter = Meter(ctx, cfg.trainer.log_every_n_steps, total, ranks)
     history = History(ctx, meter)
     stop, keep, schedule = cfg.callbacks.early_stopping, cfg.callbacks.checkpoint, cfg.optimizer.scheduler
     monitors = [("callbacks.early_stopping.monitor", stop.monitor)] if stop else []
@@ -76,11 +115,11 @@ def _watch(cfg: Any, ctx: Context, train: BatchLoader, total: int | None) -> Wat
             stop.monitor, min_delta=stop.min_delta, patience=max(1, stop.patience), mode=stop.mode, check_finite=False
         )
     if keep:
-        best = BestWeights(keep)
+        best = BestWeights(keep, ranks, strategy.weights)
     extra = user_objects(cfg.callbacks.extra, pl.Callback, "callbacks.extra")
-    last = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds)
+    last = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.FAMILY)
     mean = Averaging(cfg.callbacks.averaging) if cfg.callbacks.averaging else None
-    ours: list[Any] = [RandomState(), MonitorCheck(monitors), meter, history, best, early, *extra, mean, last]
+    ours: list[Any] = [RandomState(ranks), MonitorCheck(monitors), meter, history, best, early, *extra, mean, last]
     return Watch(history, best, early, [callback for callback in ours if callback is not None])
 
 

@@ -21,7 +21,7 @@ from mldlc.training.loop_config import LightningTrainer, Target
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 # fields of the group that are not keywords of lightning.Trainer
-OURS = {"kind", "seed", "identity", "threads", "checkpoint_every_seconds", "profiler"}
+OURS = {"kind", "seed", "identity", "threads", "checkpoint_every_seconds", "profiler", "tensor_parallel_size"}
 
 
 def seed_everything(cfg: LightningTrainer, threads: int) -> None:
@@ -59,7 +59,7 @@ def user_objects(targets: list[Target], kind: type, where: str) -> list[Any]:
 
 
 def build_trainer(
-    cfg: LightningTrainer, ctx: Context, callbacks: list[pl.Callback], loggers: list[Any], validate: bool
+    cfg: LightningTrainer, ctx: Context, strategy: Any, callbacks: list[pl.Callback], loggers: list[Any], validate: bool
 ) -> pl.Trainer:
     """`lightning.Trainer` of the config; its own default files go to the step's scratch folder."""
     given = {name: value for name, value in cfg.model_dump().items() if name not in OURS}
@@ -67,7 +67,7 @@ def build_trainer(
         given["limit_val_batches"] = 0
     if cfg.gradient_clip_val is None:
         del given["gradient_clip_algorithm"]
-    given |= {"callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": False}
+    given |= {"strategy": strategy, "callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": False}
     given |= {"default_root_dir": ctx.scratch, "profiler": cfg.profiler, "use_distributed_sampler": False}
     try:
         return pl.Trainer(**given)

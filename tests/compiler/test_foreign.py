@@ -18,8 +18,8 @@ from mldlc.plan.diagnostic import DiagnosticError
         ("+trainer.callbacks=[]", "callbacks.extra="),
         ("trainer.gpus=1", "trainer=gpu"),
         ("trainer.epochs=3", "'max_epochs'"),
-        ("trainer.devices=2", "one device"),
-        ("trainer.strategy=ddp", "one device"),
+        ("trainer.num_nodes=2", "one machine"),
+        ("trainer.strategy=ddp_spawn", "trainer=ddp"),
     ],
 )
 def test_a_name_of_lightnings_is_translated(override: str, hint: str, tmp_path: Path) -> None:

@@ -50,7 +50,15 @@ def trainer(**keys: Any) -> LightningTrainer:
 
 
 def test_roles_of_trainer_keys() -> None:
-    same = [{}, {"accelerator": "gpu"}, {"threads": 8}, {"profiler": "simple"}, {"precision": 32}, {"precision": "32"}]
+    same = [
+        {},
+        {"accelerator": "gpu"},
+        {"threads": 8},
+        {"profiler": "simple"},
+        {"strategy": "ddp", "devices": 4},
+        {"precision": 32},
+        {"precision": "32"},
+    ]
     assert all(hashed(trainer(**keys)) == hashed(trainer()) for keys in same)
     other = [{"precision": "bf16-mixed"}, {"max_epochs": 3}, {"accumulate_grad_batches": 2}, {"seed": 1}]
     assert all(hashed(trainer(**keys)) != hashed(trainer()) for keys in other)
@@ -62,8 +70,9 @@ def test_roles_of_trainer_keys() -> None:
     "keys",
     [
         {"max_epoch": 3},
-        {"strategy": "ddp"},
+        {"strategy": "ddp_spawn"},
         {"devices": 2},
+        {"strategy": "ddp", "devices": 0},
         {"precision": "8"},
         {"limit_val_batches": 1.5},
         {"seed": -1},

@@ -11,14 +11,15 @@ from lightning.pytorch.loggers.logger import DummyLogger
 
 
 class DieOnce(pl.Callback):
-    """Kills its process after each of some steps, once each; a mark in `folder` remembers it."""
+    """Kills its process after each of some steps, once each; a mark in `folder` remembers it. rank: only that one."""
 
-    def __init__(self, folder: str, steps: list[int]) -> None:
-        self.folder, self.steps = Path(folder), steps
+    def __init__(self, folder: str, steps: list[int], rank: int = 0) -> None:
+        self.folder, self.steps, self.rank = Path(folder), steps, rank
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         mark = self.folder / f"died-{trainer.fit_loop.epoch_loop.total_batch_idx}"
-        if trainer.fit_loop.epoch_loop.total_batch_idx in self.steps and not mark.exists():
+        due = trainer.fit_loop.epoch_loop.total_batch_idx in self.steps and trainer.global_rank == self.rank
+        if due and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
