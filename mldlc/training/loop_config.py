@@ -41,7 +41,7 @@ def _duration(value: Any) -> Any:
     return f"{days:02}:{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
 
 
-Strategy = Literal["auto", "ddp", "fsdp2"]
+Strategy = Literal["auto", "ddp"]
 
 
 class LightningTrainer(Config):

@@ -14,7 +14,7 @@ COMPONENTS = {
     "model": {kind: f"{_MODELS}.{kind}" for kind in ("mlp", "linear", "cnn", "ft_transformer", "custom")},
     "objective": {kind: f"{_OBJECTIVES}.{kind}" for kind in ("auto", "binary", "multiclass", "regression")},
 }
-STRATEGIES = {name: f"mldlc.training.strategies.{name}" for name in ("ddp", "fsdp2")} | {
+STRATEGIES = {name: f"mldlc.training.strategies.{name}" for name in ("ddp",)} | {
     "auto": "mldlc.training.strategies.single"
 }
 

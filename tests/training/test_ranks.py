@@ -21,7 +21,7 @@ from tests.shared_data import shared
 from tests.step_harness import StepRun, run_step
 from tests.training import tables
 
-STRATEGIES = ["ddp", "fsdp2"]
+STRATEGIES = ["ddp"]
 LOSS, WEIGHT = 2e-6, 2e-5  # absolute; losses are about 0.5, weights below 1
 
 
