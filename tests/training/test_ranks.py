@@ -42,7 +42,7 @@ def kit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def adult(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
-    """1,001 rows, so that the last batch is not even; every one has a weight."""
+    """1,001 rows, so that the last batch is not even."""
     return tables.adult(shared("adult.data"), tmp_path_factory.mktemp("adult") / "in", rows=1001)
 
 
