@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="?",
         default="runs",
-        choices=(*LISTS, *(name.rstrip("s") for name in LISTS)),
+        choices=(*LISTS, "sweep"),
         help="what to list (runs)",
     )
     parser.add_argument("-n", "--most", type=int, default=20, help="runs, sweeps: show the newest N (20)")
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the list."""
-    args.what = args.what if args.what in LISTS else f"{args.what}s"
+    args.what = "sweeps" if args.what == "sweep" else args.what
     rows = {"runs": _runs, "sweeps": _sweeps, "groups": _groups, "kinds": _kinds}[args.what](args)
     if args.json:
         for row in rows:
