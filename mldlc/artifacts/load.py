@@ -18,4 +18,8 @@ def typed(artifact: Artifact) -> Any:
             from mldlc.artifacts.split import Split
 
             return Split(artifact)
+        case "Tokens":
+            from mldlc.artifacts.tokens import Tokens
+
+            return Tokens(artifact)
     return artifact

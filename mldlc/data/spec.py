@@ -7,7 +7,8 @@ from mldlc.data.config.prepare import Prepare
 from mldlc.data.config.select import Select
 from mldlc.data.config.source import Source, source_refs
 from mldlc.data.config.split import Split as SplitConfig
-from mldlc.plan.artifact import Decision, Preprocessor, Split, Table
+from mldlc.data.config.tokenize import Tokenize
+from mldlc.plan.artifact import Decision, Preprocessor, Split, Table, Tokens
 from mldlc.plan.spec import Resources, StepSpec, optional, port
 
 _LIGHT = Resources(cpu=1, process="light", preload=("numpy", "polars"))
@@ -71,4 +72,16 @@ PREPARE = StepSpec(
     packages=("polars", "numpy"),
     impl="mldlc.data.prepare:run",
     doc="Fit the preprocessor on the train part and turn every row into tensors.",
+)
+
+TOKENIZE = StepSpec(
+    kind="data.tokenize",
+    version=1,
+    inputs={"table": port(Table), "split": port(Split)},
+    outputs={"tokens": Tokens, "tokenizer": Preprocessor},
+    reads={"prepare": Tokenize},
+    needs=_LIGHT,
+    packages=("polars", "numpy", "tokenizers"),
+    impl="mldlc.data.tokenize:run",
+    doc="Fit a tokenizer on the train part and turn the text of every part into tokens.",
 )

@@ -49,6 +49,21 @@ class EvaluateConfig(Config):
     torchmetrics: TorchMetrics = result(TorchMetrics())
 
 
+class LanguageEvaluate(Config):
+    """How well a model tells the next token of a text.
+
+    stride: windows of the model's context begin that many tokens apart and only their last `stride` tokens count; null
+    puts them side by side, so that a token is told from half a context on average. max_tokens: at most so many of a
+    part, from its start.
+    """
+
+    kind: Literal["language"]
+    parts: Literal["all"] | list[str] = result("all")
+    batch_size: int = result(64, ge=1)
+    stride: Annotated[int, Field(ge=1)] | None = result(None)
+    max_tokens: int = result(200_000, ge=2)
+
+
 class ColumnSlices(Config):
     """Slices by named columns of the cleaned table; an item may be a list of columns that are crossed.
 

@@ -3,8 +3,17 @@ looks at all points of a sweep (compare, select_best, ensemble)."""
 
 from __future__ import annotations
 
-from mldlc.evaluation.config import CompareConfig, Diagnose, Ensemble, EvaluateConfig, Robustness, Slices, Xai
-from mldlc.plan.artifact import Decision, Metrics, Model, Preprocessor, Split, Table
+from mldlc.evaluation.config import (
+    CompareConfig,
+    Diagnose,
+    Ensemble,
+    EvaluateConfig,
+    LanguageEvaluate,
+    Robustness,
+    Slices,
+    Xai,
+)
+from mldlc.plan.artifact import Decision, Metrics, Model, Preprocessor, Split, Table, Tokens
 from mldlc.plan.spec import Resources, StepSpec, many, optional, port
 
 _STUDY = {"model": port(Model), "table": port(Table), "split": port(Split)}
@@ -21,6 +30,18 @@ EVALUATE = StepSpec(
     packages=("torch", "torchmetrics"),
     doc="Metrics, slices, curves and predictions of a model. table: prepared rows; raw: the same rows, cleaned, to "
     "name slices.",
+)
+
+LANGUAGE = StepSpec(
+    kind="evaluation.language",
+    version=1,
+    impl="mldlc.evaluation.language:run",
+    inputs={"model": port(Model), "tokens": port(Tokens)},
+    outputs={"metrics": Metrics},
+    reads={"evaluate": LanguageEvaluate},
+    needs=Resources(process="light", preload=("torch",)),
+    packages=("torch",),
+    doc="Nats a token and a character of a language model, beside a model that only counts tokens.",
 )
 
 DIAGNOSE = StepSpec(

@@ -85,6 +85,29 @@ class FtTransformer(Config):
         return self
 
 
+class Gpt(Config):
+    """A decoder-only transformer over tokens (`lifecycle=text`).
+
+    context: tokens that it sees. dim: width, a multiple of `heads`. positions: `rotary` turns queries and keys by their
+    position, `learned` adds an embedding of it.
+    """
+
+    kind: Literal["gpt"]
+    context: int = result(64, ge=1)
+    layers: int = result(4, ge=1)
+    heads: int = result(4, ge=1)
+    dim: int = result(128, ge=2)
+    dropout: float = result(0.0, ge=0, lt=1)
+    positions: Literal["rotary", "learned"] = result("rotary")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Gpt:
+        step = self.heads * (2 if self.positions == "rotary" else 1)
+        if self.dim % step:
+            raise ValueError(f"dim must be a multiple of {step} (heads, and pairs for rotary), but is {self.dim}")
+        return self
+
+
 class CustomModel(Config):
     """The user's own `torch.nn.Module` or `LightningModule`, from the project's code roots.
 
@@ -103,11 +126,12 @@ class CustomModel(Config):
     batch: Literal["tuple", "dict"] = result("tuple")
 
 
-Model = Annotated[Mlp | Linear | Cnn | FtTransformer | CustomModel, Field(discriminator="kind")]
+Model = Annotated[Mlp | Linear | Cnn | FtTransformer | Gpt | CustomModel, Field(discriminator="kind")]
 
 
 class AutoObjective(Config):
-    """The usual objective of the label: two classes binary, more multiclass, a number regression (squared error)."""
+    """The usual objective: two classes binary, more multiclass, a number regression (squared error), tokens
+    language_model."""
 
     kind: Literal["auto"]
 
@@ -147,7 +171,14 @@ class Regression(Config):
     log_target: bool = result(False)
 
 
-Objective = Annotated[AutoObjective | Binary | Multiclass | Regression, Field(discriminator="kind")]
+class LanguageModel(Config):
+    """Cross-entropy of the next token, in nats."""
+
+    kind: Literal["language_model"]
+    label_smoothing: float = result(0.0, ge=0, lt=1)
+
+
+Objective = Annotated[AutoObjective | Binary | Multiclass | Regression | LanguageModel, Field(discriminator="kind")]
 
 
 class NoSchedule(Config):

@@ -48,13 +48,17 @@ class TabularModule(pl.LightningModule):
         out = squeezed(out)
         return out[:, 1] - out[:, 0] if self.two_logits and out.ndim == 2 and out.shape[1] == 2 else out
 
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """The loss of a batch, a scalar."""
         numeric, categorical, target, *weight = batch
         raw, share = self.raw(numeric, categorical), self.share()
         if share == 0.0:
             return self.objective.loss(raw, target) * 0.0  # weights that sum to nothing give a mean of no number
         loss = self.objective.loss(raw, target, *weight)
         return loss if share == 1.0 else loss * share
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        return self.loss(batch)
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         numeric, categorical, *rest = batch
@@ -63,10 +67,14 @@ class TabularModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         own = tuple(torch.cat(parts).detach().float().cpu() for parts in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        raw, target, *weight = (torch.cat(parts) for parts in zip(*self.ranks.parts(own), strict=True))
+        outputs = tuple(torch.cat(parts) for parts in zip(*self.ranks.parts(own), strict=True))
+        self.log_dict({f"val_{name}": value for name, value in self.validated(outputs).items()})
+
+    def validated(self, outputs: tuple[Tensor, ...]) -> dict[str, float]:
+        """Scores of all that `validation_step` kept, on all ranks, by name."""
+        raw, target, *weight = outputs
         target = target if self.objective.kind != "multiclass" else target.long()
-        scores = {"loss": float(self.objective.loss(raw, target, *weight)), **self.objective.scores(raw, target)}
-        self.log_dict({f"val_{name}": value for name, value in scores.items()})
+        return {"loss": float(self.objective.loss(raw, target, *weight)), **self.objective.scores(raw, target)}
 
     def configure_optimizers(self) -> dict[str, Any]:
         # the gradient scaler of 16-mixed unscales outside the optimizer, which a fused one does not allow with clipping

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from mldlc.plan.artifact import Metrics, Model, Split, Table
-from mldlc.plan.spec import Resources, StepSpec, port
+from mldlc.plan.artifact import Dataset, Metrics, Model, Split
+from mldlc.plan.spec import Resources, StepSpec, optional, port
 from mldlc.training import config
 from mldlc.training.loop_config import Callbacks, InCore, LightningTrainer
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
 COMPONENTS = {
-    "model": {kind: f"{_MODELS}.{kind}" for kind in ("mlp", "linear", "cnn", "ft_transformer", "custom")},
-    "objective": {kind: f"{_OBJECTIVES}.{kind}" for kind in ("auto", "binary", "multiclass", "regression")},
+    "model": {kind: f"{_MODELS}.{kind}" for kind in ("mlp", "linear", "cnn", "ft_transformer", "gpt", "custom")},
+    "objective": {
+        kind: f"{_OBJECTIVES}.{kind}" for kind in ("auto", "binary", "multiclass", "regression", "language_model")
+    },
 }
 STRATEGIES = {name: f"mldlc.training.strategies.{name}" for name in ("ddp",)} | {
     "auto": "mldlc.training.strategies.single"
@@ -40,7 +42,7 @@ TRAIN = StepSpec(
     kind="training.train",
     version=1,
     impl="mldlc.training.train:run",
-    inputs={"table": port(Table), "split": port(Split)},
+    inputs={"table": port(Dataset), "split": optional(Split)},
     outputs={"model": Model, "history": Metrics},
     reads={
         "model": config.Model,
@@ -53,5 +55,6 @@ TRAIN = StepSpec(
     needs=train_needs,
     packages=("torch", "lightning"),
     components=COMPONENTS,
-    doc="Trains a model on the train rows of a prepared table, watched by its val rows.",
+    doc="Trains a model on the train part of a prepared table (with its split) or of a text in tokens, watched by "
+    "its val part.",
 )

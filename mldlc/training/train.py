@@ -17,8 +17,9 @@ from torch import nn
 from mldlc.artifacts.model import write_model
 from mldlc.artifacts.table import write_json
 from mldlc.artifacts.target import construct
+from mldlc.artifacts.tokens import Tokens
 from mldlc.plan.context import Cancelled, Context, StepError
-from mldlc.training import tabular
+from mldlc.training import language, tabular
 from mldlc.training.averaging import Averaging
 from mldlc.training.checkpoint import Checkpointer, RandomState, resumable
 from mldlc.training.history import FORMAT, BestWeights, History, MonitorCheck
@@ -58,7 +59,7 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     began = time.monotonic()
     seed_everything(cfg.trainer, cfg.trainer.threads)
     ranks, strategy = Ranks(ctx.rank, ctx.world), importlib.import_module(STRATEGIES[cfg.trainer.strategy])
-    job = tabular.job(cfg, inputs, ranks)
+    job = (language if isinstance(inputs["table"], Tokens) else tabular).job(cfg, inputs, ranks)
     strategy.prepare(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)
     watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy)

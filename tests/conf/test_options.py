@@ -25,6 +25,10 @@ GIVEN = {
     ("source", "python"): ["source.target=own.nets:frame"],
     ("model", "custom"): ["model.target=own.nets:Net"],
     ("split", "column"): ["split.by=part"],
+    ("prepare", "char"): ["experiment=shakespeare"],
+    ("prepare", "bpe"): ["experiment=shakespeare"],
+    ("evaluate", "language"): ["experiment=shakespeare"],
+    ("lifecycle", "text"): ["experiment=shakespeare"],
     ("versions", "lakefs"): ["versions.repository=own"],
     ("sweep", "optuna"): ["optimizer.lr=interval(1e-4,1e-2)"],
 }

@@ -12,12 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 from mldlc.catalog import load_spec
 from tests.evaluation.study import CONF
 
-KINDS = ("evaluation.evaluate", "evaluation.diagnose", "evaluation.robustness", "evaluation.xai")
+KINDS = ("evaluation.evaluate", "evaluation.language", "evaluation.diagnose", "evaluation.robustness", "evaluation.xai")
 OPTIONS = [
     (group, path.stem, schema)
     for kind in KINDS
     for group, schema in load_spec(kind).reads.items()
     for path in sorted((CONF / group).glob("*.yaml"))
+    if (path.stem == "language") == (kind == "evaluation.language")
 ]
 
 

@@ -17,6 +17,7 @@ FIRST = {
     "binary": ("auroc", "accuracy", "average_precision", "f1"),
     "multiclass": ("accuracy", "macro_f1", "f1_macro", "log_loss"),
     "regression": ("r2", "rmse", "mae", "mape"),
+    "language": ("nats_per_character", "bits_per_character", "nats_per_token", "perplexity"),
 }
 CURVED_PARTS = 3
 

@@ -1,0 +1,31 @@
+"""`experiment=shakespeare` through the command a user types: shortened always, whole in `make test-all`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import execute, thorough
+from tests.projects import Repository
+
+SHORT = ("model.layers=1", "model.dim=32", "trainer.max_epochs=1", "trainer.limit_train_batches=60", "profile=none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokens", [(), ("prepare=bpe", "prepare.vocabulary=512")], ids=["char", "bpe"])
+def test_a_short_training_tells_more_than_frequencies(tokens: tuple[str, ...], tmp_path: Path) -> None:
+    repo = Repository(tmp_path)
+    test = execute(repo, "shakespeare", *SHORT, *tokens)["metrics"]["test"]
+    assert 1.5 < test["nats_per_character"] < 3.2  # counted characters alone have 3.3
+    assert test["bits_per_character"] > test["nats_per_character"]
+    plan = repo.mldlc("plan", "experiment=shakespeare", *SHORT, *tokens)
+    assert "0 to run" in plan.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not thorough(), reason="ten minutes on two quiet cores: make test-all")
+def test_the_whole_training_beats_the_recipe_that_nanogpt_quotes(tmp_path: Path) -> None:
+    test = execute(Repository(tmp_path), "shakespeare")["metrics"]["test"]
+    print(f"shakespeare: {test['nats_per_character']:.4f} nats a character")
+    assert test["nats_per_character"] < 1.88
