@@ -85,7 +85,7 @@ def write_group(store: Store, staged: Sequence[Staged], records: Sequence[Record
 
 def _new(store: Store, data: bytes) -> str:
     """A new file with these bytes, not durable yet."""
-    path = f"{store.root}/work/{temporary_name()}"
+    path = f"{store.work}/{temporary_name()}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         view = memoryview(data)
