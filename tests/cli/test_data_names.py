@@ -51,7 +51,12 @@ def test_merge_conflict_and_strategy(data: Data, raw: Path) -> None:
     assert done.events[-1]["before"] == before and versions().commit("main").message == "dev wins"
     assert data("get", "main:raw/a.csv", "-").out == "dev\n"
     assert "nothing to do" in data("merge", "dev", "--into", "main").out
-    refused(data("merge", "dev"), "--into")
+    refused(data("merge", "dev"), "merge dev into which branch?", "mldlc data merge dev main")
+    refused(data("merge", "main"), "mldlc data merge main BRANCH")
+    refused(data("merge", "dev", "main", "--into", "dev"), "into main, or --into dev?")
+    data("put", str(write(raw.parent / "n.csv", "new\n")), "--to", "dev:n.csv")
+    assert data("merge", "dev", "main").out.endswith("Merge dev into main\n") and "n.csv" in paths()
+    assert "nothing to do" in data("merge", "dev", "main", "--into", "main").out
     refused(data("merge", "dve", "--into", "main"), "did you mean 'dev'?")
     refused(data("merge", "dev", "--into", "mian"), "did you mean 'main'?")
     refused(data("merge", "dev:raw", "--into", "main"), "a ref, without a path")
@@ -67,3 +72,4 @@ def test_revert(data: Data, raw: Path) -> None:
     refused(data("revert", "main", "main~4"), "root commit")
     refused(data("revert", "main", "deadbeef"), "no branch, tag or commit 'deadbeef'")
     refused(data("revert", "v1", "main"), "no branch 'v1'")
+    refused(data("revert", "main"), "a branch and a commit", "revert main main")
