@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mldlc.store.lakefs import administration
 from mldlc.store.lakefs.versions import open_lakefs
 from tests.cli.making import Data, refused, write
 from tests.lakefs_double.running import running
@@ -84,6 +85,36 @@ def test_a_gate_lets_only_checked_merges_in(lake: Double, data: Data, tmp_path: 
     data("branch", "dev", "--repo", LAKE)
     assert data("put", "a.csv", "--repo", LAKE, "--to", "dev").code == 0, "other branches are free"
     refused(data("merge", "dev", "--into", "main", "--repo", LAKE), "a hook refused", code=1)
+
+
+def test_a_newer_gate_replaces_an_older_one_and_no_edited_one(
+    lake: Double, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older one is of a release with another script; the edited one has lost a check."""
+    place = f"{LAKE}@main/{administration.GATE_PATH}"
+    install = ("gate", "--install", "--repo", LAKE)
+    now = data("gate").out
+    with monkeypatch.context() as older:
+        older.setattr(administration, "GATE_FILE", "older.yaml")
+        older.setattr(administration, "files", lambda package: tmp_path)
+        text = now.partition("\n")[2].replace("description: merges", "description: then, merges")
+        write(tmp_path / "older.yaml", text)
+        assert data(*install).code == 0
+    assert "then, merges" in data("get", place, "-").out
+    refused(data("put", "older.yaml", "--repo", LAKE), "a hook refused", code=1)
+    done = data(*install)
+    assert done.code == 0 and "1 changed" in done.out and data("get", place, "-").out == now
+    edited = now.replace('if plan == nil or plan == "" then', "if false then")
+    assert edited != now
+    versions = open_lakefs("lake")
+    draft = versions.draft("main", run="by-hand")
+    draft.path(administration.GATE_PATH).write_text(edited)
+    draft.commit("mine", {})
+    draft.publish("main", metadata={"mldlc.plan": "p", "mldlc.checks": "passed"})
+    refused(data(*install), "the gate of main was edited by hand", f"mldlc data get {place} -", "--force")
+    assert data("get", place, "-").out == edited
+    assert data(*install, "--force").code == 0 and data("get", place, "-").out == now
+    assert data(*install, "--json").events[-1]["status"] == "unchanged"
 
 
 def test_drafts_that_were_left_go(lake: Double, data: Data) -> None:

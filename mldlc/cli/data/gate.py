@@ -2,6 +2,7 @@
 
 lakeFS runs it before each merge; runs of mldlc say both in their metadata, so they pass, and what a person puts there
 does not. It is read from what is merged, so protect the branch against direct commits as well.
+--install replaces the gate of an older release; one that somebody edited only with --force.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from mldlc.cli.data.place import MAIN, STORE, Place, open_place, repository_argu
 from mldlc.cli.data.refusals import reported
 from mldlc.cli.frame import emit
 from mldlc.plan.diagnostic import did_you_mean, fail
-from mldlc.plan.versions import Draft
+from mldlc.plan.versions import Draft, PathNotFound, Versions
 
 MARKS = {"mldlc.plan": "mldlc data gate", "mldlc.checks": "passed"}  # the gate stands before its own merge too
 
@@ -23,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `mldlc data gate`."""
     parser.add_argument("branches", nargs="*", metavar="BRANCH", help="names, with * and ? for several (main)")
     parser.add_argument("--install", action="store_true", help="commit it to these branches of --repo lakefs://NAME")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite a gate that was edited by hand")
     change_arguments(parser)
     repository_arguments(parser)
 
@@ -57,13 +59,35 @@ def _install(args: argparse.Namespace, patterns: list[str]) -> int:
         if not any(fnmatchcase(name, pattern) for name in known):
             hint = did_you_mean(pattern, known) or f"there is {', '.join(known)}"
             raise fail("no_branch", f"there is no branch '{pattern}'", found=pattern, allowed=tuple(known), hint=hint)
+    guarded = [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    if not args.force:
+        _check_unedited(versions, repository, guarded)
 
     def work(draft: Draft) -> None:
         write_gate(draft, patterns)
 
     message = args.message or f"Gate before {', '.join(patterns)}"
-    guarded = [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
     codes = [
         publish_change(versions, Place(repository, name), args, "data.gate", message, work, MARKS) for name in guarded
     ]
     return max(codes)
+
+
+def _check_unedited(versions: Versions, repository: str, branches: list[str]) -> None:
+    """DiagnosticError `edited_gate` with every branch whose gate no release of mldlc wrote."""
+    from mldlc.store.lakefs.administration import GATE_PATH, is_unedited
+
+    edited = []
+    for name in branches:
+        try:
+            with versions.open(name, GATE_PATH) as file:
+                text = file.read().decode(errors="replace")
+        except PathNotFound:
+            continue
+        if not is_unedited(text):
+            edited.append(name)
+    if edited:
+        raise fail(
+            "edited_gate", f"the gate of {', '.join(edited)} was edited by hand", found=GATE_PATH,
+            hint=f"keep what you need (mldlc data get {repository}@{edited[0]}/{GATE_PATH} -), then --force",
+        )  # fmt: skip

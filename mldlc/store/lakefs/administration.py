@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from mldlc.plan.versions import Commit, Draft, InvalidName, RefExists, VersionsError
+from mldlc.store.hashing import hash_bytes
 from mldlc.store.lakefs.client import ApiError, Client
 from mldlc.store.lakefs.draft import LakeFSDraft
 from mldlc.store.lakefs.listing import iter_entries
@@ -23,6 +24,8 @@ POLL = 1.0  # s between questions about an import
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 _BEGAN = re.compile(r"(?<!\d)(20\d{6}T[012]\d[0-5]\d[0-5]\d)")  # in the name of a run: UTC
 _BRANCH_PATTERN = re.compile(r"[\w*?-]+")
+_STAMP = "# Written by `mldlc data gate`. As long as nobody edits it, --install replaces it by a newer one: "
+_STAMPED = re.compile(r"# .*: ([0-9a-f]{16})")
 
 
 def create_repository(client: Client, name: str, namespace: str, *, branch: str = "main") -> Repository:
@@ -119,7 +122,19 @@ def gate_text(branches: Sequence[str] = ("main",)) -> str:
         raise InvalidName("the gate needs at least one branch")
     text = files("mldlc.store.lakefs").joinpath(GATE_FILE).read_text("utf-8")
     lines = "\n".join(f'      - "{name}"' for name in branches)
-    return text.replace('      - "main"', lines)
+    body = text.replace('      - "main"', lines)
+    return f"{_STAMP}{_fingerprint(body)}\n{body}"
+
+
+def is_unedited(text: str) -> bool:
+    """Whether a gate is as some release of mldlc wrote it: its first line has the digest of the rest."""
+    first, _, body = text.partition("\n")
+    found = _STAMPED.fullmatch(first)
+    return found is not None and found[1] == _fingerprint(body)
+
+
+def _fingerprint(body: str) -> str:
+    return hash_bytes(body.encode())[:16]
 
 
 def write_gate(draft: Draft, branches: Sequence[str] = ("main",)) -> None:
