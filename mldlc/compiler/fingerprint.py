@@ -40,6 +40,7 @@ def run(draft: Draft) -> None:
                 ref.identity,
                 draft.snapshot.sources.get(ref.uri),
                 draft.snapshot.refs.get(ref.uri, ""),
+                ref.root,
             )
             for ref in refs
         )

@@ -12,7 +12,6 @@ from mldlc.engine.step_file import Setting, StepFile, bind, order, stamp
 from mldlc.plan.diagnostic import fail
 from mldlc.plan.keys import action_key, lineage_digest
 from mldlc.plan.plan import Plan
-from mldlc.plan.source import SourceRef
 from mldlc.plan.step import Source, Step
 from mldlc.store.statcache import StatCache, source_identity
 
@@ -48,8 +47,7 @@ class Resolver:
 
     def _hash(self, source: Source) -> str | None:
         self._stamps[source.uri] = tuple(stamp(path) for path in source.paths)
-        ref = SourceRef(source.uri, source.name, source.paths, source.identity)  # type: ignore[arg-type]
-        token, digests = source_identity(ref, self._cache, None)
+        token, digests = source_identity(source.ref(), self._cache, None)
         self._contents[source.uri] = dict(zip(source.paths, digests, strict=False))
         self._cache.save()
         if source.token is not None and token != source.token:

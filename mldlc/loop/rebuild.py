@@ -16,7 +16,6 @@ from mldlc.loop.pins import ENVIRONMENT, PATCH, environment, git, read_pins
 from mldlc.loop.stale import load_plan
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
 from mldlc.plan.plan import Plan
-from mldlc.plan.source import SourceRef
 from mldlc.plan.step import Source, Step
 from mldlc.plan.versions import VersionsError
 from mldlc.store.codetree import tree_digest
@@ -238,10 +237,8 @@ def _check_source(
     try:
         if is_versioned(source.uri):
             _bring(source, outputs, scratch)
-        elif source.identity in ("content", "stat") and token:
-            ref = SourceRef(source.uri, source.name, source.paths, source.identity)  # type: ignore[arg-type]
-            if source_token(ref, cache, None) != token:
-                gone.append(f"source {source.name} changed since: {', '.join(source.paths[:3])}")
+        elif source.identity in ("content", "stat") and token and source_token(source.ref(), cache, None) != token:
+            gone.append(f"source {source.name} changed since: {', '.join(source.paths[:3])}")
     except DiagnosticError as error:
         gone.extend(item.message for item in error.diagnostics)
     except VersionsError as error:

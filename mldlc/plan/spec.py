@@ -73,7 +73,7 @@ class StepSpec:
     components: formal group -> {kind value -> module}: the chosen module joins the code hash.
     code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
     describe: validated config -> one line that the plan shows beside the stage (what a gate decides by, say).
-    nondeterministic: output ports whose bytes may differ between equal runs.
+    nondeterministic: output ports whose bytes may differ between equal runs, or a function of the validated config.
     """
 
     kind: str
@@ -91,6 +91,6 @@ class StepSpec:
     components: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     lineage: bool = False
-    nondeterministic: tuple[str, ...] = ()
+    nondeterministic: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ()
     describe: Callable[[Any], str] | None = None
     doc: str = ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mldlc.plan.reason import Reason
+from mldlc.plan.source import SourceRef
 from mldlc.plan.spec import Arity, Purity, Resources
 
 Action = Literal["reuse", "run", "maybe", "apply", "in place", "gate", "skip"]
@@ -33,7 +34,8 @@ class Input:
 class Source:
     """An observed outside source. token None: not known before the step runs (too large to hash while planning).
 
-    commit: what a versioned source (`store://`, `lakefs://`) was pinned to; its files are read there.
+    commit: what a versioned source (`store://`, `lakefs://`) was pinned to; its files are read there. root: as in
+    `SourceRef`.
     """
 
     uri: str
@@ -42,6 +44,11 @@ class Source:
     identity: str = "content"
     token: str | None = None
     commit: str = ""
+    root: str = ""
+
+    def ref(self) -> SourceRef:
+        """What to look at for its identity now."""
+        return SourceRef(self.uri, self.name, self.paths, self.identity, root=self.root)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

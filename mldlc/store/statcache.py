@@ -93,8 +93,8 @@ def source_token(ref: SourceRef, cache: StatCache, limit: int | None = None) -> 
 def source_identity(ref: SourceRef, cache: StatCache, limit: int | None = None) -> tuple[str | None, tuple[str, ...]]:
     """The identity of a source now, as it enters the key, and one digest a file (none for `version` and `always`).
 
-    content: over base names and digests in order; None when more than `limit` bytes would have to be read.
-    stat: over base names, sizes and mtimes. version: the version itself. always, or a version that nobody knows:
+    content: over names (below `ref.root`) and digests in order; None when more than `limit` bytes would have to be
+    read. stat: over names, sizes and mtimes. version: the version itself. always, or a version that nobody knows:
     ALWAYS. DiagnosticError `missing_file` or `unreadable_file`.
     """
     match ref.identity:
@@ -105,7 +105,7 @@ def source_identity(ref: SourceRef, cache: StatCache, limit: int | None = None) 
     if not ref.paths:
         raise fail("missing_file", f"source {ref.name!r} names no file", found=ref.uri)
     stats = [_stat(ref, path) for path in ref.paths]
-    names = [Path(path).name for path in ref.paths]
+    names = [os.path.relpath(path, ref.root) if ref.root else Path(path).name for path in ref.paths]
     if ref.identity == "stat":
         facts = [[name, s.st_size, s.st_mtime_ns] for name, s in zip(names, stats, strict=True)]
         return hash_bytes(canonical(["stat", facts])), tuple(hash_bytes(canonical(["stat", fact])) for fact in facts)

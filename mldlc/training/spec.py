@@ -38,6 +38,19 @@ def train_needs(cfg: Any) -> Resources:
     return Resources(cpu=cfg.trainer.threads * devices, gpu=gpus, process="fresh", preload=preload)
 
 
+def by_chance(cfg: Any) -> tuple[str, ...]:
+    """Outputs that may differ next time: a clock ends the training, or kernels of a GPU add in any order."""
+    trainer = cfg.trainer
+    timed = trainer.max_time is not None
+    loose = trainer.accelerator != "cpu" and trainer.deterministic is not True
+    return ("model", "history") if timed or loose else ()
+
+
+def ends_by(cfg: Any) -> str:
+    """What the plan says of a training that may not give the same model again."""
+    return f"not reproducible: trainer.max_time={cfg.trainer.max_time} ends it" if cfg.trainer.max_time else ""
+
+
 TRAIN = StepSpec(
     kind="training.train",
     version=1,
@@ -55,6 +68,8 @@ TRAIN = StepSpec(
     needs=train_needs,
     packages=("torch", "lightning"),
     components=COMPONENTS,
+    nondeterministic=by_chance,
+    describe=ends_by,
     doc="Trains a model on the train part of a prepared table (with its split) or of a text in tokens, watched by "
     "its val part.",
 )

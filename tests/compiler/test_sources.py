@@ -63,6 +63,32 @@ def test_a_new_or_changed_file_of_a_glob_is_seen_by_a_warm_plan(root: Path, over
 
 
 @pytest.mark.parametrize(
+    "overrides",
+    [
+        ("source=csv", "source.path=data/*/x.csv"),
+        ("source=python", "source.target=own.rows:read", "source.files=[data/*/x.csv]"),
+    ],
+    ids=["csv", "python"],
+)
+def test_a_partition_folder_that_is_renamed_is_another_source(root: Path, overrides: tuple[str, ...]) -> None:
+    """The bytes are the same; the name of the partition, and what a function makes of `day=1`, are not."""
+    for more in ("data/day=2/x.csv", "data/day=3/x.csv"):
+        before = source(root, *overrides).token
+        (root / "data/day=1").rename(root / "data/day=9")
+        assert source(root, *overrides).token != before
+        (root / "data/day=9").rename(root / "data/day=1")
+        assert source(root, *overrides).token == before
+        write(root, more)
+
+
+@pytest.mark.parametrize("path", ["data/day=1/x.csv", "data/day=1/*.csv"])
+def test_a_folder_that_the_config_names_is_not_part_of_the_data(root: Path, path: str) -> None:
+    before = source(root, "source=csv", f"source.path='{path}'").token
+    (root / "data/day=1").rename(root / "data/day=9")
+    assert source(root, "source=csv", f"source.path='{path.replace('day=1', 'day=9')}'").token == before
+
+
+@pytest.mark.parametrize(
     ("overrides", "place"),
     [
         (("experiment=x",), "conf/experiment/x.yaml:3"),

@@ -134,6 +134,27 @@ def test_content_is_names_and_bytes_in_order(file: Path, cache: StatCache, tmp_p
     assert source_token(ref(moved / "rows.csv", moved / "renamed.csv"), cache) != token
 
 
+def test_below_a_root_folders_count(file: Path, cache: StatCache, tmp_path: Path) -> None:
+    """As they are partitions: `year=2024/x.csv` that becomes `year=2025/x.csv` is other data, wherever the root lies."""
+    for year in (2023, 2024):
+        (tmp_path / f"data/year={year}").mkdir(parents=True)
+        (tmp_path / f"data/year={year}/x.csv").write_bytes(b"same")
+
+    def token(root: Path, *years: int, identity: str = "content") -> str | None:
+        paths = [root / f"year={year}" / "x.csv" for year in years]
+        return source_token(ref(*paths, root=str(root), identity=identity), cache)
+
+    before = token(tmp_path / "data", 2023, 2024)
+    one = token(tmp_path / "data", 2024)
+    stat = token(tmp_path / "data", 2024, identity="stat")
+    (tmp_path / "data/year=2024").rename(tmp_path / "data/year=2025")
+    assert token(tmp_path / "data", 2023, 2025) != before
+    assert token(tmp_path / "data", 2025) != one and token(tmp_path / "data", 2025, identity="stat") != stat
+    (tmp_path / "data/year=2025").rename(tmp_path / "data/year=2024")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert token(tmp_path / "moved", 2023, 2024) == before
+
+
 def test_only_what_is_not_in_the_cache_counts_against_the_limit(file: Path, cache: StatCache) -> None:
     assert source_token(ref(file), cache, limit=7) is None
     token = source_token(ref(file), cache, limit=8)

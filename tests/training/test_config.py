@@ -12,6 +12,8 @@ import yaml
 from lightning.pytorch import Trainer
 from pydantic import TypeAdapter, ValidationError
 
+from mldlc.compiler.draft import CompileRequest
+from mldlc.compiler.pipeline import compile_plan
 from mldlc.config.schema import hashed
 from mldlc.training import foreign
 from mldlc.training.config import Adam, Cosine, StepDown
@@ -161,3 +163,23 @@ def test_warmup_rises_to_the_rate() -> None:
         optimizer.step()
         scheduler.step()
     assert rates == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "free"),
+    [
+        ((), ()),
+        (("trainer.max_time='00:00:10:00'",), ("model", "history")),
+        (("trainer.accelerator=gpu",), ("model", "history")),
+        (("trainer.accelerator=gpu", "trainer.deterministic=true"), ()),
+    ],
+)
+def test_a_training_that_may_differ_is_marked(
+    tmp_path: Path, overrides: tuple[str, ...], free: tuple[str, ...]
+) -> None:
+    """`reproduce` then compares by tolerance and says why the bytes are others."""
+    plan = compile_plan(CompileRequest(tmp_path, ("experiment=adult", *overrides)))
+    (train,) = (step for step in plan.steps if step.stage == "train")
+    assert train.nondeterministic == free
+    timed = any("max_time" in item for item in overrides)
+    assert train.note == ("not reproducible: trainer.max_time=00:00:10:00 ends it" if timed else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -121,12 +122,28 @@ def source_refs(cfg: Any) -> tuple[SourceRef, ...]:
                 return (SourceRef(uri, source.target, (), source.identity, source.version),)
             paths = tuple(str(file) for pattern in source.files for file in files_of(pattern) or [pattern])
             uri += "#" + ",".join(source.files)
-            return (SourceRef(uri, source.target, paths, "content", patterns=tuple(source.files)),)
+            patterns = tuple(source.files)
+            return (SourceRef(uri, source.target, paths, "content", patterns=patterns, root=_root(patterns)),)
     if source.path.startswith(VERSIONED):
         return (SourceRef(source.path, source.path, (), "version"),)
     path = Path(source.path)
     files = tuple(str(file) for file in files_of(source.path) or [path])
-    return (SourceRef(f"file:{path}", path.name, files, source.identity, source.version, (source.path,)),)
+    root = _root((source.path,)) if files != (str(path),) else ""
+    return (SourceRef(f"file:{path}", path.name, files, source.identity, source.version, (source.path,), root),)
+
+
+def _root(patterns: tuple[str, ...]) -> str:
+    """The deepest folder above every file that the patterns can match: what is below it is told by name.
+
+    So `data/*/x.csv` is another source where `year=2024` becomes `year=2025`, which partition names and functions of
+    the project see; and it is the same one where `data` moves.
+    """
+    fixed = []
+    for pattern in patterns:
+        parts = Path(pattern).parts
+        wild = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+        fixed.append(str(Path(*parts[: min(wild, len(parts) - 1)])))
+    return os.path.commonpath(fixed) if fixed else ""
 
 
 def files_of(pattern: str) -> list[Path]:
