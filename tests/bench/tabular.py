@@ -39,7 +39,7 @@ trainer: {max_epochs: 1, threads: 2}
 ingest: {batch_size: 1024}
 evaluate: {parts: [test]}
 """
-PRELOAD = train_needs(SimpleNamespace(trainer=SimpleNamespace(accelerator="cpu", threads=2))).preload
+PRELOAD = train_needs(SimpleNamespace(trainer=SimpleNamespace(accelerator="cpu", threads=2, devices=1))).preload
 SCRIPTS = Path(__file__).with_name("tabular_scripts")
 
 
