@@ -244,7 +244,7 @@ class Draft(Protocol):
         ...
 
     def put_many(
-        self, files: Mapping[str, Path], *, take: bool = False, digests: Mapping[str, str] | None = None
+        self, files: Mapping[str, str | Path], *, take: bool = False, digests: Mapping[str, str] | None = None
     ) -> list[Entry]:
         """`put` for many files, several at a time. digests: of those names whose digest is known."""
         ...

@@ -1,4 +1,5 @@
 """The files that `data put` is given, with the paths they get on the branch."""
+# ruff: noqa: PTH116 (a call per file: strings cost a third of Path objects)
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 from mldlc.plan.diagnostic import did_you_mean, fail
 
 
-def gather(sources: list[str], prefix: str, keep_out: Path) -> dict[str, Path]:
+def gather(sources: list[str], prefix: str, keep_out: Path) -> dict[str, str]:
     """Path on the branch -> file. A folder's files go below the prefix; so does a file, under its own name.
 
     One file for a prefix with the same ending, `a.csv` for `raw/b.csv`, gets just that path. Links are followed.
@@ -18,15 +19,15 @@ def gather(sources: list[str], prefix: str, keep_out: Path) -> dict[str, Path]:
     `same_path`, `puts_itself`.
     """
     folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     for text in sources:
         source = Path(text)
         if source.is_dir():
             _check_outside(source, keep_out)
-            items = [(folder + name, path) for name, path in _walk(source, "", ())]
+            items = [(folder + name, path) for name, path in _walk(os.fspath(source), "", ())]
         elif os.path.lexists(source):
             renamed = len(sources) == 1 and not prefix.endswith("/") and _ending(prefix) == _ending(source.name) != ""
-            items = [(prefix if renamed else folder + Path(os.path.abspath(source)).name, source)]  # noqa: PTH100
+            items = [(prefix if renamed else folder + Path(os.path.abspath(source)).name, text)]  # noqa: PTH100
         else:
             raise fail("no_file", f"there is no file or folder {text}", found=text, hint=_near(source))
         for name, path in items:
@@ -38,23 +39,23 @@ def gather(sources: list[str], prefix: str, keep_out: Path) -> dict[str, Path]:
     return found
 
 
-def _walk(folder: Path, above: str, parents: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, Path]]:
+def _walk(folder: str, above: str, parents: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, str]]:
     """Files below a folder with their relative paths, links followed."""
-    info = folder.stat()
+    info = os.stat(folder)
     here = (info.st_dev, info.st_ino)
     if here in parents:
         raise fail("endless_link", f"{folder} links to a folder that it lies in", hint="remove the link")
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir():
-                yield from _walk(folder / entry.name, f"{above}{entry.name}/", (*parents, here))
+                yield from _walk(entry.path, f"{above}{entry.name}/", (*parents, here))
             elif entry.is_file():
-                yield above + entry.name, folder / entry.name
+                yield above + entry.name, entry.path
             else:
                 kind = "a broken link" if entry.is_symlink() else "no regular file"
                 mode = 0 if entry.is_symlink() else entry.stat().st_mode
                 kind = "a socket" if stat.S_ISSOCK(mode) else "a pipe" if stat.S_ISFIFO(mode) else kind
-                raise fail("no_file", f"{folder / entry.name} is {kind}", hint="move it away, or put the files by name")
+                raise fail("no_file", f"{entry.path} is {kind}", hint="move it away, or put the files by name")
 
 
 def _check_outside(source: Path, keep_out: Path) -> None:

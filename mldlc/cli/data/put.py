@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
     return publish_change(versions, place, args, "data.put", args.message or f"Put {name}", work)
 
 
-def _put(versions: Versions, draft: Draft, files: dict[str, Path], take: bool, report: Report) -> None:
+def _put(versions: Versions, draft: Draft, files: dict[str, str], take: bool, report: Report) -> None:
     if hasattr(versions, "progress"):  # an upload counts its own bytes
         versions.progress = report
         draft.put_many(files, take=take)
         return
-    sizes = {name: path.stat().st_size for name, path in files.items()} if on_terminal() else {}
+    sizes = {name: Path(path).stat().st_size for name, path in files.items()} if on_terminal() else {}
     total, done = sum(sizes.values()), 0
     for part in _parts(files, sizes, total) if sizes else [files]:
         draft.put_many(part, take=take)
@@ -70,9 +70,9 @@ def _put(versions: Versions, draft: Draft, files: dict[str, Path], take: bool, r
         report(done, total)
 
 
-def _parts(files: dict[str, Path], sizes: dict[str, int], total: int) -> Iterator[dict[str, Path]]:
+def _parts(files: dict[str, str], sizes: dict[str, int], total: int) -> Iterator[dict[str, str]]:
     """The files in at most PARTS + 1 groups of about the same size."""
-    part: dict[str, Path] = {}
+    part: dict[str, str] = {}
     held = 0
     for name, path in files.items():
         part[name] = path

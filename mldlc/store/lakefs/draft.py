@@ -89,14 +89,14 @@ class LakeFSDraft:
         return self._send([item])[0]
 
     def put_many(
-        self, files: Mapping[str, Path], *, take: bool = False, digests: Mapping[str, str] | None = None
+        self, files: Mapping[str, str | Path], *, take: bool = False, digests: Mapping[str, str] | None = None
     ) -> list[Entry]:
         """As the port; files whose bytes are on the branch already are not sent again."""
         self._check_open()
         for name in files:
             check_path(name)
         known = digests or {}
-        items = each(lambda pair: prepare(*pair, digest=known.get(pair[0], "")), list(files.items()))
+        items = each(lambda pair: prepare(pair[0], Path(pair[1]), digest=known.get(pair[0], "")), list(files.items()))
         for name in files:
             self._forget(name)
         return self._send(items)

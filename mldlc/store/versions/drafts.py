@@ -123,7 +123,7 @@ class EmbeddedDraft:
         return self._keep(name, taken, media)
 
     def put_many(
-        self, files: Mapping[str, Path], *, take: bool = False, digests: Mapping[str, str] | None = None
+        self, files: Mapping[str, str | Path], *, take: bool = False, digests: Mapping[str, str] | None = None
     ) -> list[Entry]:
         """As the port. A file that has not changed since it was put last is not read again."""
         check_paths(list(files))

@@ -60,9 +60,8 @@ def _share(batch: list[int], width: int) -> list[list[int]]:
 
 def take_copy(store: Store, source: str, target: str) -> Taken:
     """Reflink or copy a file to `target`, a new path on the store's file system. VersionsError; OSError."""
-    descriptor = _open(source)
+    descriptor, before = _open(source)
     try:
-        before = os.fstat(descriptor)
         cloned = before.st_size > CLONED and _clone(descriptor, before, target)
         if not cloned and before.st_size <= SMALL:
             return _copy_small(store, source, descriptor, target, before)
@@ -81,9 +80,8 @@ def take_copy(store: Store, source: str, target: str) -> Taken:
 
 def take_link(store: Store, source: str, target: str) -> Taken:
     """Hardlink a file to `target`: its mode becomes 0444 and its mtime now; copied where it cannot be linked."""
-    descriptor = _open(source)
+    descriptor, before = _open(source)
     try:
-        before = os.fstat(descriptor)
         digest = hash_descriptor(descriptor, before.st_size)
         _check_still(source, descriptor, before, digest)
         try:
@@ -113,9 +111,8 @@ def take_output(path: str) -> Taken:
     """Hash a file that was written inside a draft, where it is; a second name for its bytes is cut by a copy."""
     if os.lstat(path).st_nlink > 1:  # somebody else could write these bytes in place
         _own_copy(path)
-    descriptor = _open(path, os.O_NOFOLLOW)
+    descriptor, before = _open(path, os.O_NOFOLLOW)
     try:
-        before = os.fstat(descriptor)
         digest = hash_descriptor(descriptor, before.st_size)
         _check_still(path, descriptor, before, digest)
         os.fchmod(descriptor, 0o444)
@@ -128,7 +125,8 @@ def take_output(path: str) -> Taken:
         os.close(descriptor)
 
 
-def _open(path: str, flags: int = 0) -> int:
+def _open(path: str, flags: int = 0) -> tuple[int, os.stat_result]:
+    """A descriptor of a regular file, and what it is now."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
     except (FileNotFoundError, NotADirectoryError):
@@ -137,10 +135,11 @@ def _open(path: str, flags: int = 0) -> int:
         if error.errno == errno.ELOOP and flags:
             raise VersionsError(f"{path} is a symbolic link; write a regular file") from None
         raise VersionsError(f"cannot read {path}: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
         os.close(descriptor)
         raise VersionsError(f"{path} is not a regular file")
-    return descriptor
+    return descriptor, info
 
 
 def _clone(descriptor: int, info: os.stat_result, target: str) -> bool:
