@@ -46,6 +46,27 @@ def typed(shell: str, keys: str, folder: Path) -> list[str]:
     return re.findall(r"<(.*?)>", found)
 
 
+def on_a_terminal(folder: Path, *args: str) -> str:
+    """All that `mldlc data ...` shows on a terminal; it must end well."""
+    ours, theirs = pty.openpty()
+    env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "CI")} | {"TERM": "xterm"}
+    command = [sys.executable, "-m", "mldlc", "data", *args]
+    process = subprocess.Popen(command, cwd=folder, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not data:
+            break
+        shown += data
+    assert process.wait() == 0, shown
+    os.close(ours)
+    return shown.decode()
+
+
 def until(terminal: int, pattern: str) -> str:
     """Read until the pattern appears; its first group, or all of it. AssertionError with what was read after a minute."""
     seen, end = "", time.monotonic() + 60

@@ -11,6 +11,7 @@ import pytest
 from mldlc.store.lakefs import administration
 from mldlc.store.lakefs.versions import open_lakefs
 from tests.cli.making import Data, refused, write
+from tests.cli.terminal import on_a_terminal
 from tests.lakefs_double.running import running
 from tests.lakefs_double.server import ACCESS_KEY, SECRET_KEY, Double
 
@@ -49,6 +50,19 @@ def test_every_verb(lake: Double, data: Data, tmp_path: Path) -> None:
     assert data("rm", f"{LAKE}@main/raw", "-r").code == 0 and "no files" in data("ls", "--repo", LAKE).out
     assert data("branch", "-d", "dev", "--repo", LAKE).code == data("tag", "-d", "v1", "--repo", LAKE).code == 0
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_terminal_shows_how_far_a_transfer_is(lake: Double, data: Data, tmp_path: Path) -> None:
+    """Large files go straight to the storage, small ones through the server; both count."""
+    for name, size in (("large.bin", 60), ("small.bin", 1)):
+        with write(tmp_path / f"raw/{name}", "").open("wb") as file:
+            file.truncate(size << 20)
+    for args in (("put", "raw", "--to", f"{LAKE}@main/raw"), ("get", f"{LAKE}@main/raw", "out")):
+        text = on_a_terminal(tmp_path, *args)
+        assert args[0] in text and "64.0" in text, "61 MiB, in the bar's MB"
+        assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+    assert (tmp_path / "out/large.bin").stat().st_size == 60 << 20
+    assert {request.operation for request in lake.requests} >= {"storage", "uploadObject", "linkPhysicalAddress"}
 
 
 def test_what_it_refuses(lake: Double, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.terminal import on_a_terminal
 from tests.projects import Repository
 
 LARGE = 200 << 20
@@ -112,22 +112,6 @@ def test_looking_and_putting_import_nothing_heavy(repo: Repository) -> None:
 def test_a_terminal_shows_a_bar_and_colours_and_gets_them_cleared(repo: Repository) -> None:
     with (repo.root / "raw/large.bin").open("wb") as file:
         file.truncate(LARGE // 4)
-    controller, terminal = pty.openpty()
-    env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "CI")} | {"TERM": "xterm"}
-    command = [sys.executable, "-m", "mldlc", "data", "put", "raw", "--to", "main:raw"]
-    process = subprocess.Popen(command, cwd=repo.root, stdout=terminal, stderr=terminal, env=env)
-    os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            data = os.read(controller, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not data:
-            break
-        shown += data
-    assert process.wait() == 0
-    os.close(controller)
-    text = shown.decode()
+    text = on_a_terminal(repo.root, "put", "raw", "--to", "main:raw")
     assert "52.4" in text and "\x1b[32m+" in text and "1 added" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is back

@@ -144,6 +144,20 @@ def test_the_gate_and_publishing(adult: Job) -> None:
 
 
 @pytest.mark.slow
+def test_every_part_of_a_run_is_published_as_one_commit(adult: Job) -> None:
+    summary = adult.run("versions=local")
+    assert summary["counts"]["run"] == 0 and summary["counts"]["applied"] == 1
+    done = adult.repo.mldlc("data", "ls", "main:adult", "--json")
+    found = {event["path"] for event in map(json.loads, done.stdout.splitlines()) if event.get("type") == "folder"}
+    parts = ("dataset", "split", "profile", "preprocessor", "model", "metrics", "report")
+    assert found == {f"adult/{part}/" for part in parts}
+    log = adult.repo.mldlc("data", "log", "main", "--json").stdout.splitlines()
+    metadata = json.loads(log[0])["metadata"]
+    assert metadata["mldlc.run"] == summary["run"] and metadata["mldlc.checks"] == "passed"
+    assert adult.plan("versions=local")["version"]["action"] == "in place"
+
+
+@pytest.mark.slow
 def test_a_gate_outside_its_bounds_rejects(adult: Job) -> None:
     bound = "scope.target.test.auroc.min=0.99"
     done = adult.repo.mldlc("run", "experiment=adult", "registry=folder", "automation=full", bound)

@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `mldlc data gc`."""
     parser.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
-    parser.add_argument("--keep-days", type=float, default=30.0, help="keep records used within so many days (30)")
+    parser.add_argument(
+        "--keep-days", type=float, default=30.0, metavar="DAYS", help="keep records used within so many days (30)"
+    )
     parser.add_argument(
         "--keep-commits", type=int, default=None, metavar="N", help="data of each branch's last N commits"
     )
-    parser.add_argument("--grace-hours", type=float, default=24.0, help="never touch what is younger (24)")
+    parser.add_argument(
+        "--grace-hours", type=float, default=24.0, metavar="HOURS", help="never touch what is younger (24)"
+    )
     repository_arguments(parser)
 
 
