@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +106,20 @@ class LoadedModel:
 
         numeric (n, F) float32, categorical (n, K) int32; F or K may be 0.
         """
+        return torch.cat([self.meaning(raw) for raw in self.raws(numeric, categorical, batch_size)]).numpy()
+
+    def meaning(self, raw: Tensor) -> Tensor:
+        """Predictions of raw outputs, see `predictions`."""
+        return predictions(raw, self.card["objective"])
+
+    @torch.inference_mode()
+    def raws(self, numeric: np.ndarray, categorical: np.ndarray, batch_size: int = 65536) -> Iterator[Tensor]:
+        """Raw outputs of rows as the module gives them, a batch at a time."""
         first = next((p for p in self.module.parameters() if p.is_floating_point()), torch.zeros(1))
-        outs = []
         for start in range(0, max(len(numeric), 1), batch_size):
             x = torch.from_numpy(np.ascontiguousarray(numeric[start : start + batch_size])).to(first.dtype)
             codes = torch.from_numpy(np.ascontiguousarray(categorical[start : start + batch_size]))
-            raw = self.module(numeric=x, categorical=codes) if self.columns else self.module(joined(x, codes))
-            outs.append(predictions(raw, self.card["objective"]))
-        return torch.cat(outs).numpy()
+            yield self.module(numeric=x, categorical=codes) if self.columns else self.module(joined(x, codes))
 
 
 def load_model(artifact: Artifact) -> LoadedModel:
@@ -134,3 +140,16 @@ def load_model(artifact: Artifact) -> LoadedModel:
             hint="the class has changed since the model was trained",
         ) from error  # fmt: skip
     return LoadedModel(module.eval(), card, takes_columns(module))
+
+
+def members(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """The models under a port of many by name: an artifact of several recalled models is taken apart."""
+    found = {}
+    for label, artifact in artifacts.items():
+        folders = sorted({name.partition("/")[0] for name in artifact.files if "/" in name})
+        for folder in folders:
+            files = {name.partition("/")[2]: p for name, p in artifact.files.items() if name.startswith(f"{folder}/")}
+            found[f"{label} {int(folder) + 1}"] = replace(artifact, files=files)
+        if not folders:
+            found[label] = artifact
+    return found

@@ -33,7 +33,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from mldlc.artifacts.handle import Artifact
-from mldlc.plan.codec import canonical
+from mldlc.plan.codec import canonical, digest
 
 FORMAT = "mldlc.preprocessor/1"
 MISSING, OTHER, FIRST = 0, 1, 2  # codes of a category
@@ -61,9 +61,14 @@ class Preprocessor:
 
     def info(self) -> dict[str, Any]:
         """The `info` of a table in tensor layout that this preprocessor makes."""
-        return {"numeric": list(self.numeric), "categorical": [dict(c) for c in self.categorical]} | (
-            {"label": dict(self.label)} if self.label else {}
-        )
+        named = {"numeric": list(self.numeric), "categorical": [dict(c) for c in self.categorical]}
+        return named | {"preprocessor": self.identity} | ({"label": dict(self.label)} if self.label else {})
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of what it does to a row: equal ones give equal tensors. Counts and moments do not count."""
+        lists = [list(self.inputs), list(self.ops), list(self.numeric), list(self.categorical)]
+        return digest([*lists, self.label, self.weight])
 
     @cached_property
     def _steps(self) -> list[Callable[[Mapping[str, Any], Registers], None]]:

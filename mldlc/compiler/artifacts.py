@@ -28,7 +28,7 @@ def run(draft: Draft) -> None:
                 )
         for port, (kind, arity) in node.typed.ports.items():
             refs = _bind(draft, problems, node, port, kind, arity)
-            node.inputs[port] = Input(kind, arity, tuple(refs))
+            node.inputs[port] = Input(kind, "many" if arity == "some" else arity, tuple(refs))
     if problems.found:
         draft.diagnostics.extend(problems.found.values())
         return
@@ -44,6 +44,7 @@ def run(draft: Draft) -> None:
 def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, arity: str) -> list[InputRef]:
     bindings = node.wiring.get(port, [])
     refs: list[InputRef] = []
+    done: set[int] = set()  # points that a stage of the whole sweep has taken something of
     for binding in bindings:
         stage, _, output = binding.partition(".")
         sources = _producers(draft, node, stage)
@@ -58,14 +59,17 @@ def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, a
                     did_you_mean(stage, known) or f"stages: {', '.join(known)}",
                 )
             continue
+        if node.scope == "sweep":
+            sources = [source for source in sources if not set(source.points) <= done]
         for source in sources:
             name = _output(problems, node, port, source, output, kind)
             if name:
                 label = _label(draft, node, source, arity)
                 refs.append(InputRef(source.id, name, label))
-        if refs and arity != "many":
+                done.update(source.points)
+        if refs and arity not in ("many", "some"):
             break
-    if arity == "one" and not refs and (node, port) not in problems:
+    if arity in ("one", "some") and not refs and (node, port) not in problems:
         fits = [
             f"{other.stage}.{name}"
             for other in draft.nodes.values()
@@ -74,13 +78,21 @@ def _bind(draft: Draft, problems: _Problems, node: Node, port: str, kind: str, a
         ]
         wired = " or ".join(bindings)
         why = f"'{wired}' is not among the live stages" if bindings else "nothing is wired to it"
-        hint = (
+        hint = _switches(draft, node, bindings) or (
             f"lifecycle.stages.{node.stage}.inputs.{port}={fits[0]} would fit"
             if fits
             else f"no live stage gives a {kind}"
         )
         problems.add(node, port, "missing_input", f"stage '{node.stage}' needs input '{port}' ({kind}): {why}", hint)
     return refs
+
+
+def _switches(draft: Draft, node: Node, bindings: list[str]) -> str:
+    """What would bring the stages to life that are wired but wait for a config group."""
+    config: Any = draft.points[node.points[0]].config
+    stages = config["lifecycle"]["stages"]
+    found = {name: (stages.get(name) or {}).get("when") for name in (item.partition(".")[0] for item in bindings)}
+    return "; ".join(f"stage '{name}' lives when '{when}' is set" for name, when in found.items() if when)
 
 
 def _producers(draft: Draft, node: Node, stage: str) -> list[Node]:
@@ -146,7 +158,7 @@ def _output(problems: _Problems, node: Node, port: str, source: Node, output: st
 
 def _label(draft: Draft, node: Node, source: Node, arity: str) -> str:
     """Label of an artifact on a `many` port: the stage; for a node of the whole sweep the point's overrides."""
-    if arity != "many":
+    if arity not in ("many", "some"):
         return ""
     if node.scope != "sweep" or source.scope == "sweep":
         return source.stage

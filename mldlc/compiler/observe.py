@@ -15,6 +15,7 @@ from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
 from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
 from mldlc.store.codetree import tree_digest
+from mldlc.store.named import digest_of, is_named
 from mldlc.store.repository import SCHEMES, connection
 from mldlc.store.statcache import StatCache, source_identity
 
@@ -62,6 +63,7 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
         draft.contents |= {uri: pin.digests for uri, pin in pins.items()}
         draft.snapshot = replace(draft.snapshot, refs={**draft.snapshot.refs, **refs})
     wrong: dict[str, Diagnostic] = {}
+    _name(draft, wanted, tokens, wrong)
     for ref, node in wanted:
         if ref.uri not in {*tokens, *versioned, *wrong} and not draft.ask.offline:
             try:
@@ -77,10 +79,24 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
     draft.snapshot = replace(draft.snapshot, sources=tokens)
 
 
+def _name(
+    draft: Draft, wanted: list[tuple[SourceRef, Node]], tokens: dict[str, str], wrong: dict[str, Diagnostic]
+) -> None:
+    """Pin the artifacts of runs and registries to their digests."""
+    refs = dict(draft.snapshot.refs)
+    for ref, node in wanted:
+        if is_named(ref.uri) and ref.uri not in {*tokens, *wrong} and not draft.ask.offline:
+            try:
+                tokens[ref.uri] = refs[ref.uri] = digest_of(ref.uri, draft.outputs)
+            except DiagnosticError as error:
+                wrong[ref.uri] = _placed(draft, node, error.diagnostics[0])
+    draft.snapshot = replace(draft.snapshot, refs=refs)
+
+
 def _placed(draft: Draft, node: Node, problem: Diagnostic) -> Diagnostic:
     """A problem with a file, at the key that names it."""
     for group in node.groups.values():
-        for key in (f"{group}.path", f"{group}.files"):
+        for key in (f"{group}.path", f"{group}.files", group):
             if (where := draft.locate(key, node.points[0])) is not None:
                 return replace(problem, where=where, key=key)
     return problem

@@ -45,14 +45,11 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
 def _by_partition(ctx: Context, table: Table, made: Preprocessor) -> None:
     """Where the fit stands, only new partitions are transformed; its counts and moments change no tensor."""
     parts = {part.name: part for part in table.partitions}
-    fit = digest(
-        [list(made.inputs), list(made.ops), list(made.numeric), list(made.categorical), made.label, made.weight]
-    )
 
     def tensors_item(name: str, item: Mapping[str, str], folder: Path) -> None:
         write_tensor_part(folder / PART, _tensors(ctx, table, None, parts[name], made))
 
-    items = [(name, {"digest": digest(["tensors", table.digest(part), fit])}) for name, part in parts.items()]
+    items = [(name, {"digest": digest(["tensors", table.digest(part), made.identity])}) for name, part in parts.items()]
     listed = []
     schema: Mapping[str, pl.DataType] = {}
     for number, (name, folder) in enumerate(ctx.map(items, tensors_item).items()):

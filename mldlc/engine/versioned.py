@@ -11,6 +11,7 @@ from pathlib import Path
 from mldlc.plan.context import StepError, TransientError
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.versions import Source, StaleRead, Unavailable, Versions, VersionsError
+from mldlc.store.named import is_named, open_named
 from mldlc.store.repository import is_versioned, open_repository, parse_address
 
 CHUNK = 1 << 20
@@ -28,6 +29,11 @@ def read_source(
     uri: str, commit: str, outputs: Path, folder: Path | None, config: Mapping[str, str], progress: Callable[..., None]
 ) -> Source:
     """The files of a versioned URI at a commit. folder: where they get their names back (link or download)."""
+    if is_named(uri):
+        try:
+            return open_named(uri, commit, outputs)
+        except (FileNotFoundError, ValueError) as error:
+            raise StepError(f"what {uri} stood for is gone from the store: {error}") from None
     if not is_versioned(uri):
         raise StepError(
             f"{uri} is no versioned source", hint="store://<ref>/<path> or lakefs://<repository>@<ref>/<path>"

@@ -14,7 +14,7 @@ from mldlc.evaluation.config import (
     Xai,
 )
 from mldlc.plan.artifact import Decision, Metrics, Model, Preprocessor, Split, Table, Tokens
-from mldlc.plan.spec import Resources, StepSpec, many, optional, port
+from mldlc.plan.spec import Resources, StepSpec, many, optional, port, some
 
 _STUDY = {"model": port(Model), "table": port(Table), "split": port(Split)}
 _NEEDS = Resources(process="light", preload=("torch", "torchmetrics"))
@@ -78,6 +78,30 @@ XAI = StepSpec(
     needs=_NEEDS,
     packages=("torch",),
     doc="Which inputs a model uses: permutation importance or gradient attribution.",
+)
+
+DISTILLATION = StepSpec(
+    kind="evaluation.distillation",
+    version=1,
+    impl="mldlc.evaluation.distillation:run",
+    inputs={"teachers": some(Model), "student": port(Model), "twin": port(Model), "table": port(Table),
+            "split": port(Split)},
+    outputs={"report": Metrics, "timing": Metrics},
+    reads={"evaluate": EvaluateConfig},
+    needs=_NEEDS,
+    packages=("torch",),
+    nondeterministic=("timing",),
+    doc="Teachers, student and undistilled twin on the same rows: metric with intervals, size, time a row.",
+)  # fmt: skip
+
+SEEDS = StepSpec(
+    kind="evaluation.seeds",
+    version=1,
+    impl="mldlc.evaluation.seeds:run",
+    inputs={"reports": some(Metrics)},
+    outputs={"report": Metrics},
+    needs=Resources(process="light"),
+    doc="What distillation bought at every point of a sweep, and the mean with its interval: for seeds.",
 )
 
 COMPARE = StepSpec(

@@ -38,6 +38,7 @@ Expectations = ArtifactType("Expectations", Any)
 Split = ArtifactType("Split", Any)
 Preprocessor = ArtifactType("Preprocessor", Any)
 Model = ArtifactType("Model", Any)
+Lessons = ArtifactType("Lessons", Any)
 Metrics = ArtifactType("Metrics", Any)
 Report = ArtifactType("Report", Any)
 Decision = ArtifactType("Decision", Any)
@@ -52,7 +53,7 @@ Alarm = ArtifactType("Alarm", Any)
 TYPES: dict[str, ArtifactType] = {
     kind.name: kind
     for kind in (
-        Any, Dataset, Table, Tokens, Images, Profile, Expectations, Split, Preprocessor, Model, Metrics,
+        Any, Dataset, Table, Tokens, Images, Profile, Expectations, Split, Preprocessor, Model, Lessons, Metrics,
         Report, Decision, Bundle, Deployment, State, PredictionLog, Labels, Alarm,
     )
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mldlc.plan.artifact import ArtifactType
 from mldlc.plan.source import SourceRef
 
-Arity = Literal["one", "optional", "many"]
+Arity = Literal["one", "optional", "many", "some"]
 Purity = Literal["pure", "effect", "gate"]
 Process = Literal["inline", "light", "fresh"]
 
@@ -38,6 +38,11 @@ def optional(type: ArtifactType) -> Port:
 def many(type: ArtifactType) -> Port:
     """Any number of artifacts, labelled (sweep points, partitions); the implementation finds a dict."""
     return Port(type, "many")
+
+
+def some(type: ArtifactType) -> Port:
+    """As `many`, and at least one; none is a compile error."""
+    return Port(type, "some")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from mldlc.plan.context import Context
 from mldlc.report.numbers import number, percent, short, signed, words
 from mldlc.report.sections.diagnose import diagnose
+from mldlc.report.sections.distillation import distillation
 from mldlc.report.sections.documents import document
 from mldlc.report.sections.expectations import expectations
 from mldlc.report.sections.facts import facts
@@ -27,6 +28,7 @@ SECTIONS = (
     ("plan", "Plan"),
     ("metrics", "Metrics"),
     ("slices", "Slices"),
+    ("distillation", "Distillation"),
     ("training", "Training"),
     ("model", "Model"),
     ("profile", "Data profile"),
@@ -56,6 +58,7 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
         "robustness": facts(inputs["robustness"], "robustness.json"),
         "xai": facts(inputs["xai"], "xai.json"),
         "decision": facts(inputs["decision"], "decision.json"),
+        "distillation": distillation(inputs.get("distillation"), inputs.get("timing")),
     }
     shown = [(key, title) for key, title in SECTIONS if found[key]]
     if found["plan"]:

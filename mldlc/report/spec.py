@@ -29,6 +29,8 @@ REPORT = StepSpec(
         "robustness": optional(Metrics),
         "xai": optional(Metrics),
         "decision": optional(Decision),
+        "distillation": optional(Metrics),
+        "timing": optional(Metrics),
     },
     outputs={"report": Report},
     reads={"project": ProjectConfig},

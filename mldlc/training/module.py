@@ -76,10 +76,14 @@ class TabularModule(pl.LightningModule):
         target = target if self.objective.kind != "multiclass" else target.long()
         return {"loss": float(self.objective.loss(raw, target, *weight)), **self.objective.scores(raw, target)}
 
+    def trained(self) -> list[Any]:
+        """What the optimizer moves: parameters, or groups of them."""
+        return decayed(self.optimizer_cfg, self.net)
+
     def configure_optimizers(self) -> dict[str, Any]:
         # the gradient scaler of 16-mixed unscales outside the optimizer, which a fused one does not allow with clipping
         fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
-        optimizer = build_optimizer(self.optimizer_cfg, decayed(self.optimizer_cfg, self.net), fused)
+        optimizer = build_optimizer(self.optimizer_cfg, self.trained(), fused)
         return configure(self.optimizer_cfg, optimizer, self.epoch_steps, self.total_steps)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mldlc.plan.artifact import Dataset, Metrics, Model, Split
-from mldlc.plan.spec import Resources, StepSpec, optional, port
-from mldlc.training import config
+from mldlc.plan.artifact import Dataset, Lessons, Metrics, Model, Split, Table
+from mldlc.plan.spec import Resources, StepSpec, optional, port, some
+from mldlc.training import config, distill_config
 from mldlc.training.loop_config import Callbacks, InCore, LightningTrainer
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
@@ -72,4 +72,40 @@ TRAIN = StepSpec(
     describe=ends_by,
     doc="Trains a model on the train part of a prepared table (with its split) or of a text in tokens, watched by "
     "its val part.",
+)
+
+RECALL = StepSpec(
+    kind="training.recall",
+    version=1,
+    impl="mldlc.training.recall:run",
+    outputs={"model": Model},
+    reads={"earlier": distill_config.EarlierModel},
+    sources=distill_config.earlier_refs,
+    needs=Resources(process="light"),
+    doc="Takes models that were made earlier: by a run, in a registry, under version or in a folder.",
+)
+
+TEACH = StepSpec(
+    kind="training.teach",
+    version=1,
+    impl="mldlc.training.teach:run",
+    inputs={"teachers": some(Model), "table": port(Table)},
+    outputs={"lessons": Lessons},
+    reads={"lessons": distill_config.Lessons},
+    needs=Resources(process="light", preload=("torch",)),
+    packages=("torch",),
+    doc="What teachers say about every row of a prepared table, kept for all their students.",
+)
+
+DISTILL = StepSpec(
+    kind="training.distill",
+    version=1,
+    impl="mldlc.training.distillation:run",
+    inputs={"table": port(Table), "split": port(Split), "lessons": port(Lessons)},
+    outputs={"model": Model, "history": Metrics},
+    reads={**TRAIN.reads, "distill": distill_config.Distill},
+    needs=train_needs,
+    packages=TRAIN.packages,
+    components=COMPONENTS,
+    doc="Trains a student: as training.train, with a loss that also listens to teachers by their lessons.",
 )

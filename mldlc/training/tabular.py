@@ -76,7 +76,8 @@ def _sizes(data: Tensors, objective: Objective) -> dict[str, Any]:
 
 
 def _features(info: Mapping[str, Any]) -> dict[str, Any]:
-    return {"numeric": list(info["numeric"]), "categorical": list(info["categorical"]), "label": dict(info["label"])}
+    named = {"numeric": list(info["numeric"]), "categorical": list(info["categorical"]), "label": dict(info["label"])}
+    return named | ({"preprocessor": info["preprocessor"]} if "preprocessor" in info else {})
 
 
 def _loaders(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ from mldlc.training.ranks import Ranks
 from mldlc.training.spec import STRATEGIES
 from mldlc.training.trainer import build_trainer, quiet, seed_everything, user_objects
 
+Run = Callable[[Context, Any, Mapping[str, Any]], None]
+
 
 @dataclass
 class Watch:
@@ -43,23 +45,37 @@ class Watch:
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Train, put the best weights back, write the model and its history. Continues from a checkpoint in scratch."""
+    start(ctx, cfg, inputs, train, f"{__name__}:{train.__name__}")
+
+
+def start(ctx: Context, cfg: Any, inputs: Mapping[str, Any], here: Run, entry: str) -> None:
+    """Run `here` in this process, or `entry`, its name, in as many ranks as there are devices."""
     if cfg.trainer.strategy == "auto":
-        train(ctx, cfg, inputs)
+        here(ctx, cfg, inputs)
     else:
-        ctx.ranks(cfg.trainer.devices, f"{__name__}:{train.__name__}")
+        ctx.ranks(cfg.trainer.devices, entry)
 
 
 def train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """The same in this process, which is the only one or one of several ranks."""
+    fit(ctx, cfg, inputs, (language if isinstance(inputs["table"], Tokens) else tabular).job)
+
+
+def fit(
+    ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Callable[[Any, Mapping[str, Any], Ranks], Job]
+) -> None:
+    """Train what `make` gives, and write the model and its history."""
     with quiet(ctx.log):
-        _train(ctx, cfg, inputs)
+        _train(ctx, cfg, inputs, make)
 
 
-def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
+def _train(
+    ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Callable[[Any, Mapping[str, Any], Ranks], Job]
+) -> None:
     began = time.monotonic()
     seed_everything(cfg.trainer, cfg.trainer.threads)
     ranks, strategy = Ranks(ctx.rank, ctx.world), importlib.import_module(STRATEGIES[cfg.trainer.strategy])
-    job = (language if isinstance(inputs["table"], Tokens) else tabular).job(cfg, inputs, ranks)
+    job = make(cfg, inputs, ranks)
     strategy.prepare(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)
     watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy)

@@ -30,6 +30,9 @@ GIVEN = {
     ("evaluate", "language"): ["experiment=shakespeare"],
     ("lifecycle", "text"): ["experiment=shakespeare"],
     ("versions", "lakefs"): ["versions.repository=own"],
+    ("distill", "logits"): ["teacher=trained"],
+    ("distill", "features"): ["teacher=trained"],
+    ("distill", "ensemble"): ["teacher=three"],
     ("sweep", "optuna"): ["optimizer.lr=interval(1e-4,1e-2)"],
 }
 
