@@ -1,4 +1,7 @@
-"""The tensor layout of a prepared table: one array column a block of features, mapped from disk without a copy."""
+"""The tensor layout of a prepared table: one array column a block of features, mapped from disk without a copy.
+
+Arrow files are mapped as they lie; Parquet (`storage: parquet`) takes less disk and is decoded.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ import numpy as np
 import polars as pl
 
 from mldlc.artifacts.arrow_map import map_columns
-from mldlc.artifacts.table import Column, Table, write_manifest
+from mldlc.artifacts.table import Column, Partition, Table, write_manifest
 
 LAYOUT = "tensor"
+ROW_GROUP = 1 << 14  # rows of a Parquet row group: what streaming decodes at a time
+TYPES = {"Float32": "<f4", "Float16": "<f2", "Int32": "<i4", "Int16": "<i2", "Int8": "<i1"}
 BATCH_ROWS = 1 << 22  # one record batch for usual partitions: a column of one batch is mapped, not copied
 
 
@@ -49,25 +54,46 @@ def load_tensors(table: Table, partition: int | None = None) -> Tensors:
             f"the table has layout {table.info.get('layout')!r}, wanted {LAYOUT!r}: is it a prepared table?"
         )
     parts = table.partitions if partition is None else [table.partitions[partition]]
-    shapes = [_shape(column.dtype) for column in table.columns]
-    batches = [batch for part in parts for batch in map_columns(table.artifact.file(part.file), shapes)]
+    shapes = [shape_of(column.dtype) for column in table.columns]
+    batches = [batch for part in parts for batch in _read(table, part, shapes)]
     arrays = {
         column.name: _joined([batch[i] for batch in batches], *shapes[i]) for i, column in enumerate(table.columns)
     }
     rows = len(arrays["label"])
     return Tensors(
-        numeric=arrays.get("numeric", np.empty((rows, 0), np.float32)),
-        categorical=arrays.get("categorical", np.empty((rows, 0), np.int32)),
+        numeric=arrays.get("numeric", np.empty((rows, 0), np.float32)).astype(np.float32, copy=False),
+        categorical=arrays.get("categorical", np.empty((rows, 0), np.int32)).astype(np.int32, copy=False),
         label=arrays["label"],
         weight=arrays.get("weight"),
         info=table.info,
     )
 
 
-def _shape(dtype: str) -> tuple[np.dtype, int | None]:
+def is_parquet(part: Partition) -> bool:
+    """Whether a partition is stored as Parquet."""
+    return part.file.endswith(".parquet")
+
+
+def _read(table: Table, part: Partition, shapes: Sequence[tuple[np.dtype, int | None]]) -> list[list[np.ndarray]]:
+    """Arrays of each record batch of a partition, of the whole of it where it is Parquet."""
+    path = table.artifact.file(part.file)
+    if not is_parquet(part):
+        return map_columns(path, shapes)
+    frame = pl.read_parquet(path, glob=False)
+    return [[array_of(frame[column.name], *shape) for column, shape in zip(table.columns, shapes, strict=True)]]
+
+
+def array_of(column: pl.Series, dtype: np.dtype, width: int | None) -> np.ndarray:
+    """A column as the array that the layout says, (rows,) or (rows, width)."""
+    flat = column.to_numpy() if width is None else column.explode().to_numpy().reshape(-1, width)
+    return np.ascontiguousarray(flat, dtype)
+
+
+def shape_of(dtype: str) -> tuple[np.dtype, int | None]:
     """(item type, width) of a column's Polars type, e.g. `Array(Float32, shape=(14,))` or `Int32`."""
     width = re.search(r"shape=\((\d+),", dtype)
-    return np.dtype("<f4" if "Float32" in dtype else "<i4"), int(width[1]) if width else None
+    item = dtype.removeprefix("Array(").partition(",")[0]
+    return np.dtype(TYPES[item]), int(width[1]) if width else None
 
 
 def _joined(arrays: list[np.ndarray], dtype: np.dtype, width: int | None) -> np.ndarray:
@@ -91,7 +117,29 @@ def tensor_frame(
     return pl.DataFrame(columns)
 
 
-def write_tensors(out: Path, partitions: Iterable[tuple[str, pl.DataFrame]], info: Mapping[str, Any]) -> int:
+def compact(frame: pl.DataFrame, info: Mapping[str, Any], precision: int) -> pl.DataFrame:
+    """The frame with numbers in float16 (`precision` 16) and codes in the smallest type that holds their cardinality.
+
+    ValueError for a number beyond float16.
+    """
+    if precision == 32:
+        return frame
+    casts = []
+    if "numeric" in frame.columns:
+        block = frame["numeric"].to_numpy()
+        if (most := np.abs(block).max(initial=0)) > np.finfo(np.float16).max:
+            raise ValueError(f"a numeric feature reaches {most:g}, and float16 ends at 65504")
+        casts.append(pl.col("numeric").cast(pl.Array(pl.Float16, block.shape[1])))
+    if "categorical" in frame.columns:
+        codes = max(int(item["cardinality"]) for item in info["categorical"])
+        item = pl.Int8 if codes <= 1 << 7 else pl.Int16 if codes <= 1 << 15 else pl.Int32
+        casts.append(pl.col("categorical").cast(pl.Array(item, len(info["categorical"]))))
+    return frame.with_columns(casts)
+
+
+def write_tensors(
+    out: Path, partitions: Iterable[tuple[str, pl.DataFrame]], info: Mapping[str, Any], storage: str = "arrow"
+) -> int:
     """Write frames in tensor layout (see `tensor_frame`) as a Table artifact and give the number of rows.
 
     info: {"numeric": [names], "categorical": [{"name", "cardinality", "values"}], "label": {"name", "kind",
@@ -100,18 +148,21 @@ def write_tensors(out: Path, partitions: Iterable[tuple[str, pl.DataFrame]], inf
     parts: list[dict[str, Any]] = []
     schema: Mapping[str, pl.DataType] = {}
     for number, (name, frame) in enumerate(partitions):
-        file = f"part-{number:05d}.arrow"
-        write_tensor_part(out / file, frame)
+        file = f"part-{number:05d}.{storage}"
+        write_tensor_part(out / file, frame, storage)
         parts.append({"name": name, "file": file, "rows": frame.height})
         schema = frame.schema
     write_tensor_manifest(out, schema, parts, info)
     return sum(part["rows"] for part in parts)
 
 
-def write_tensor_part(path: Path, frame: pl.DataFrame) -> None:
-    """Write one partition; ValueError without a label."""
+def write_tensor_part(path: Path, frame: pl.DataFrame, storage: str = "arrow") -> None:
+    """Write one partition, as `arrow` or `parquet`; ValueError without a label."""
     if "label" not in frame.columns:
         raise ValueError("a prepared table needs the column 'label'")
+    if storage == "parquet":
+        frame.rechunk().write_parquet(path, compression="zstd", statistics=False, row_group_size=ROW_GROUP)
+        return
     frame.write_ipc(path, compression="uncompressed", record_batch_size=BATCH_ROWS)
 
 

@@ -114,7 +114,11 @@ def lines(info: RunInfo, colour: bool, sweep: Sweep | None = None, steps: bool =
         status = str(step.get("status", "?"))
         took = duration(step["seconds"]) if status == "ran" and step.get("seconds") is not None else ""
         memory = f"peak {size(step['memory'])}" if status == "ran" and step.get("memory") else ""
-        out.append(f"  {MARKS.get(status, ' ')} {id:<{width}}{status:<10}{took:<10}{memory}".rstrip())
+        wait = (step.get("summary") or {}).get("data_wait")
+        waited = (
+            f"  waited {wait:.1%} of its steps for data" if status == "ran" and isinstance(wait, int | float) else ""
+        )
+        out.append(f"  {MARKS.get(status, ' ')} {id:<{width}}{status:<10}{took:<10}{memory}{waited}".rstrip())
         error = step.get("error")
         if error:
             out.append(paint(f"      {error.get('message', error)}", "red", colour))

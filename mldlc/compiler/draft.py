@@ -87,6 +87,7 @@ class Typed:
     lineage: bool = False
     nondeterministic: tuple[str, ...] = ()
     note: str = ""
+    advise: str = ""
 
 
 @dataclass

@@ -75,6 +75,7 @@ def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:
         lineage=spec.lineage,
         nondeterministic=free(config) if callable(free := spec.nondeterministic) else free,
         note=spec.describe(config) if spec.describe else "",
+        advise=spec.advise,
     )
 
 

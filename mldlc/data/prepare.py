@@ -11,12 +11,13 @@ import polars as pl
 
 from mldlc.artifacts.preprocessor import Preprocessor, save_preprocessor
 from mldlc.artifacts.table import Partition, Table
-from mldlc.artifacts.tensors import write_tensor_manifest, write_tensor_part, write_tensors
+from mldlc.artifacts.tensors import compact, write_tensor_manifest, write_tensor_part, write_tensors
+from mldlc.data.config.prepare import Prepare
 from mldlc.data.fit import Fit, TrainRows
 from mldlc.plan.codec import digest
 from mldlc.plan.context import Context, StepError
 
-PART = "part.arrow"
+PART = "part"
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
@@ -27,10 +28,10 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     train = TrainRows(table, inputs["split"], prepare.part)
     made = Fit(prepare, train, dropped, ctx.threads).run()
     if len(table.partitions) > 1:
-        _by_partition(ctx, table, made)
+        _by_partition(ctx, prepare, table, made)
     else:
-        parts = ((part.name, _tensors(ctx, table, train.frame, part, made)) for part in table.partitions)
-        write_tensors(ctx.out("table"), parts, made.info())
+        parts = ((part.name, _stored(prepare, ctx, table, train.frame, part, made)) for part in table.partitions)
+        write_tensors(ctx.out("table"), parts, made.info(), prepare.storage)
     save_preprocessor(ctx.out("preprocessor"), made)
     facts = {
         "rows": table.rows,
@@ -42,22 +43,36 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     ctx.summary(facts | ({"classes": len(classes)} if classes else {}))
 
 
-def _by_partition(ctx: Context, table: Table, made: Preprocessor) -> None:
+def _by_partition(ctx: Context, cfg: Prepare, table: Table, made: Preprocessor) -> None:
     """Where the fit stands, only new partitions are transformed; its counts and moments change no tensor."""
     parts = {part.name: part for part in table.partitions}
 
     def tensors_item(name: str, item: Mapping[str, str], folder: Path) -> None:
-        write_tensor_part(folder / PART, _tensors(ctx, table, None, parts[name], made))
+        write_tensor_part(folder / PART, _stored(cfg, ctx, table, None, parts[name], made), cfg.storage)
 
-    items = [(name, {"digest": digest(["tensors", table.digest(part), made.identity])}) for name, part in parts.items()]
+    form = [cfg.storage, cfg.precision]
+    items = [
+        (name, {"digest": digest(["tensors", table.digest(part), made.identity, form])}) for name, part in parts.items()
+    ]
+    schema_of = pl.read_parquet_schema if cfg.storage == "parquet" else pl.read_ipc_schema
     listed = []
     schema: Mapping[str, pl.DataType] = {}
     for number, (name, folder) in enumerate(ctx.map(items, tensors_item).items()):
-        file = f"part-{number:05d}.arrow"
-        schema = schema or pl.read_ipc_schema(folder / PART)
+        file = f"part-{number:05d}.{cfg.storage}"
+        schema = schema or schema_of(folder / PART)
         ctx.adopt("table", file, folder / PART)
         listed.append({"name": name, "file": file, "rows": parts[name].rows})
     write_tensor_manifest(ctx.out("table"), schema, listed, made.info())
+
+
+def _stored(
+    cfg: Prepare, ctx: Context, table: Table, loaded: pl.DataFrame | None, part: Partition, made: Preprocessor
+) -> pl.DataFrame:
+    """One partition in the form in which it is kept."""
+    try:
+        return compact(_tensors(ctx, table, loaded, part, made), made.info(), cfg.precision)
+    except ValueError as error:
+        raise StepError(f"{error} ({part.name})", where="prepare.precision", hint="use 32, or scale it") from error
 
 
 def _tensors(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mldlc.compiler.cost import HISTORY, read_history
 from mldlc.engine.execute import Options, execute
 from mldlc.engine.result import Event, Result
+from mldlc.loop.measured import inserted, measures
 from mldlc.plan.plan import Plan
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
@@ -95,6 +96,8 @@ def _remember_costs(plan: Plan, result: Result, outputs: Path) -> None:
         if done is None or done.status not in ("ran", "applied"):
             continue
         row = {"seconds": round(done.seconds, 3), "memory": float(done.memory)}
+        if isinstance(wait := done.summary.get("data_wait"), int | float):
+            row["data_wait"] = float(wait)
         history[f"{step.stage}|{step.kind}"] = row
         history[f"|{step.kind}"] = row
     with contextlib.suppress(OSError):
@@ -102,7 +105,10 @@ def _remember_costs(plan: Plan, result: Result, outputs: Path) -> None:
 
 
 def _report(plan: Plan, result: Result, outputs: Path) -> Path | None:
-    """Link the pages of the report steps into the run's folder; gives the sweep's own, else the last one."""
+    """Put the pages of the report steps into the run's folder; gives the sweep's own, else the last one.
+
+    A page gets what this run measured; one that was reused, with all that it shows, is a link.
+    """
     store = open_store(outputs)
     page: Path | None = None
     for step in plan.steps:
@@ -111,8 +117,12 @@ def _report(plan: Plan, result: Result, outputs: Path) -> Path | None:
             continue
         whole = len(plan.points) == 1 or step.scope == "sweep"
         link = outputs / "runs" / result.run / ("report.html" if whole else f"report-{step.points[0]}.html")
-        with contextlib.suppress(FileExistsError):
-            os.link(tree_files(store, digest)["report.html"], link)
+        file = tree_files(store, digest)["report.html"]
+        if section := measures(plan, result, None if whole else step.points[0]):
+            link.write_text(inserted(file.read_text("utf-8"), section), "utf-8")
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(file, link)
         page = page if page is not None and page.name == "report.html" else link
     return page
 

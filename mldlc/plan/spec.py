@@ -79,6 +79,8 @@ class StepSpec:
     code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
     describe: validated config -> one line that the plan shows beside the stage (what a gate decides by, say).
     nondeterministic: output ports whose bytes may differ between equal runs, or a function of the validated config.
+    advise: "module:function" with `advise(params, inputs, last) -> str`: light, gives one line for the plan from the
+    sizes of the inputs in bytes (None: not known yet) and from numbers of the kind's last run.
     """
 
     kind: str
@@ -98,4 +100,5 @@ class StepSpec:
     lineage: bool = False
     nondeterministic: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ()
     describe: Callable[[Any], str] | None = None
+    advise: str = ""
     doc: str = ""

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from mldlc.plan.context import Cancelled, Context, StepError
-from mldlc.training.loader import BatchLoader
+from mldlc.training.loader import Loader
 from mldlc.training.ranks import Ranks
 
 NAME, FOLDER, MANIFEST = "resume.ckpt", "resume-*.shards", "mldlc.json"
@@ -72,7 +72,7 @@ class RandomState(pl.Callback):
 class Checkpointer(pl.Callback):
     """Writes the checkpoint once an epoch, every `seconds`, and when the run was asked to stop; stands last."""
 
-    def __init__(self, ctx: Context, loader: BatchLoader, seconds: float, ranks: Ranks, family: str) -> None:
+    def __init__(self, ctx: Context, loader: Loader, seconds: float, ranks: Ranks, family: str) -> None:
         self.ctx, self.loader, self.seconds, self.ranks, self.family = ctx, loader, seconds, ranks, family
         self._next = time.monotonic() + seconds
         self._due = False
@@ -188,7 +188,7 @@ def _sync(path: Path) -> None:
     os.close(number)
 
 
-def resumable(ctx: Context, loader: BatchLoader, ranks: Ranks, family: str, resizes: bool) -> Path | None:
+def resumable(ctx: Context, loader: Loader, ranks: Ranks, family: str, resizes: bool) -> Path | None:
     """The checkpoint to continue from, with the loader put at its place; None to start afresh.
 
     The loader is restored here and not by Lightning, which forgets it when a module asks for the number of steps

@@ -98,9 +98,14 @@ def scheduled(cfg: Any, step: int, total: int | None) -> tuple[float, float]:
     return weight, temperature
 
 
-def job(cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
+def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     """The training of a table with its split, and lessons for every row."""
-    made, lessons = tabular.job(cfg, inputs, ranks), load_lessons(inputs["lessons"])
+    if cfg.ingest.kind == "streaming":
+        raise StepError(
+            "a student is given its lessons from memory", where="ingest.kind", hint="use ingest=in_core to distil"
+        )
+    made, lessons = tabular.job(ctx, cfg, inputs, ranks), load_lessons(inputs["lessons"])
+    assert isinstance(made.train, BatchLoader)
     if not isinstance(made.module, TabularModule):
         raise StepError(
             "a LightningModule of your own has a loss of its own", where="model.target",
@@ -114,7 +119,10 @@ def job(cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     if isinstance(cfg.distill, Features):
         if ranks.world > 1 or cfg.trainer.strategy != "auto":
             raise StepError("distill=features runs on one device", where="trainer.strategy", hint="use trainer=cpu")
-        tap, hidden = Tap(made.module.net, cfg.distill.hidden, "distill.hidden", "the student"), _hidden(lessons, made)
+        tap, hidden = (
+            Tap(made.module.net, cfg.distill.hidden, "distill.hidden", "the student"),
+            _hidden(lessons, made.train.rows),
+        )
         arrays.append(hidden)
         widths = _width(made.module, made.train, tap), hidden.shape[1]
     made.train.tensors = (*made.train.tensors, *arrays)
@@ -155,10 +163,10 @@ def _said(module: TabularModule, lessons: Lessons, shares: Tensor, rows: int) ->
     return module.objective.encode((lessons.outputs.squeeze(2) @ shares).numpy())
 
 
-def _hidden(lessons: Lessons, made: Job) -> Tensor:
+def _hidden(lessons: Lessons, rows: Tensor) -> Tensor:
     """The teacher's hidden layer in standard units of the training rows; a unit that never moves stays at 0."""
     assert lessons.hidden is not None
-    train = lessons.hidden.index_select(0, made.train.rows)
+    train = lessons.hidden.index_select(0, rows)
     std, middle = torch.std_mean(train, dim=0, correction=0)
     return (lessons.hidden - middle) / torch.where(std > 1e-6, std, torch.ones_like(std))
 

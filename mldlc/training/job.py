@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 from torch import nn
 
 from mldlc.plan.context import StepError
-from mldlc.training.loader import BatchLoader
+from mldlc.training.loader import Loader
 from mldlc.training.module import TabularModule
 from mldlc.training.spec import COMPONENTS
 from mldlc.training.trainer import planned_steps
@@ -21,17 +21,18 @@ from mldlc.training.trainer import planned_steps
 class Job:
     """One training. total: its optimizer steps, None when nothing ends it. target, args: how the network is rebuilt.
 
-    card: of the objective; features: of the inputs; both are kept with the model.
+    card: of the objective; features: of the inputs; both are kept with the model. held: in words, where the data lie.
     """
 
     module: pl.LightningModule
-    train: BatchLoader
-    val: BatchLoader | None
+    train: Loader
+    val: Loader | None
     total: int | None
     target: str
     args: Mapping[str, Any]
     card: Mapping[str, Any]
     features: Mapping[str, Any]
+    held: str = "in memory"
 
     @property
     def net(self) -> nn.Module:
@@ -44,11 +45,11 @@ def component(group: str, cfg: Any) -> Any:
     return importlib.import_module(COMPONENTS[group][getattr(cfg, group).kind])
 
 
-def steps_of(cfg: Any, train: BatchLoader) -> tuple[int, int | None]:
+def steps_of(cfg: Any, train: Loader) -> tuple[int, int | None]:
     """Optimizer steps of an epoch and of the whole training; StepError when an epoch has no batch."""
     if len(train) == 0:
         raise StepError(
-            f"{len(train.rows)} training rows give no batch of {cfg.ingest.batch_size}",
+            f"{train.count} training rows give no batch of {cfg.ingest.batch_size}",
             where="ingest.batch_size", hint="lower it, or set ingest.drop_last to false",
         )  # fmt: skip
     return planned_steps(cfg.trainer, len(train))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mldlc.artifacts.target import construct
 from mldlc.artifacts.tokens import Tokens
-from mldlc.plan.context import StepError
+from mldlc.plan.context import Context, StepError
 from mldlc.training.job import Job, component, steps_of
 from mldlc.training.loader import BatchLoader, Shard
 from mldlc.training.module import TabularModule
@@ -40,7 +40,7 @@ class LanguageModule(TabularModule):
         return {"loss": float(outputs[0].double().mean())}
 
 
-def job(cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
+def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     """The training of a text in tokens."""
     tokens: Tokens = inputs["table"]
     _check_kinds(cfg)
@@ -61,12 +61,17 @@ def job(cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
 
 
 def _check_kinds(cfg: Any) -> None:
-    """StepError for a model or an objective that needs the columns of a table."""
+    """StepError for a model, an objective or a way of feeding that needs the columns of a table."""
     hint = "use lifecycle=default for a table"
     if cfg.model.kind not in ("gpt", "custom"):
         raise StepError(
             f"model '{cfg.model.kind}' reads a table, but the stage is given tokens", where="model.kind",
             hint=f"use model=gpt_small; {hint}",
+        )  # fmt: skip
+    if cfg.ingest.kind == "streaming":
+        raise StepError(
+            "streaming reads the rows of a table, but the stage is given tokens", where="ingest.kind",
+            hint="use ingest=in_core: tokens take two bytes each",
         )  # fmt: skip
     if cfg.objective.kind not in ("auto", "language_model"):
         raise StepError(
@@ -119,7 +124,7 @@ def _loaders(cfg: Any, tokens: Tokens, context: int, shard: Shard) -> tuple[Batc
 @torch.no_grad()
 def _check(module: LanguageModule, train: BatchLoader) -> None:
     """One forward pass of a window: StepError when it fails or its output has the wrong shape."""
-    window = train.tensors[0].index_select(0, train.rows[:1])[:, :-1]
+    window = train.first(1)[0][:, :-1]
     wanted, name = (*window.shape, module.objective.out_features), type(module.net).__name__
     module.eval()
     try:

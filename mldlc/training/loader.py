@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +24,52 @@ class Shard:
     def cut(self, index: Tensor) -> Tensor:
         """The own part; without overlap, and all parts together are the whole."""
         return index.tensor_split(self.world)[self.rank]
+
+
+class Loader(Protocol):
+    """What a training needs of its batches. share: factor on the mean loss of the own part of the present batch.
+
+    count: rows of an epoch. waited: seconds that the training waited for batches. epoch, position: of the next batch.
+    """
+
+    share: float
+    waited: float
+    epoch: int
+    position: int
+
+    @property
+    def count(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def first(self, count: int) -> tuple[Tensor, ...]:
+        """Some rows to try a network on."""
+        ...
+
+    def inputs(self) -> Tensor:
+        """Numeric inputs for networks that look at them once: all rows, or a sample of many."""
+        ...
+
+    def rows_at(self, epoch: int, position: int) -> np.ndarray:
+        """Row numbers in the table of the batch that all shards got at that place."""
+        ...
+
+    def state_dict(self) -> dict[str, int]: ...
+
+    def load_state_dict(self, state: dict[str, int]) -> None: ...
+
+
+def timed(loader: Loader, batches: Iterator[Any]) -> Iterator[Any]:
+    """The same batches; the time that each took is added to `loader.waited`."""
+    while True:
+        began = time.perf_counter()
+        batch = next(batches, None)
+        loader.waited += time.perf_counter() - began
+        if batch is None:
+            return
+        yield batch
 
 
 class BatchLoader:
@@ -51,9 +98,14 @@ class BatchLoader:
         self.tensors, self.rows, self.batch_size = tuple(tensors), rows, batch_size
         self.shuffle, self.drop_last, self.seed, self.collate = shuffle, drop_last, seed, collate
         self.shard, self.even, self.weight = shard, even, weight
-        self.share = 1.0
+        self.share, self.waited = 1.0, 0.0
         self.epoch = self.position = 0
         self._served = False
+
+    @property
+    def count(self) -> int:
+        """Rows of an epoch."""
+        return len(self.rows)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -67,7 +119,7 @@ class BatchLoader:
         if self._served or self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
         self._served = False
-        return self._batches(self.epoch)
+        return timed(self, self._batches(self.epoch))
 
     def order(self, epoch: int) -> Tensor:
         """The row numbers in the order of an epoch, (n,) int64."""
@@ -76,15 +128,32 @@ class BatchLoader:
         return torch.from_numpy(np.random.default_rng([self.seed, epoch]).permutation(self.rows.numpy()))
 
     def _batches(self, epoch: int) -> Iterator[Any]:
-        order, size, batches = self.order(epoch), self.batch_size, len(self)
+        order, batches = self.order(epoch), len(self)
         while self.position < batches:
-            start, end = self.position * size, (self.position + 1) * size
-            if self.even:
-                start, end = (len(order) * number // batches for number in (self.position, self.position + 1))
+            start, end = self._span(self.position)
             index = self._own(order[start:end])
             self.position += 1
             self._served = True
             yield self.collate(tuple(tensor.index_select(0, index) for tensor in self.tensors))
+
+    def _span(self, position: int) -> tuple[int, int]:
+        """Where a batch begins and ends in the order of its epoch."""
+        if self.even:
+            return len(self.rows) * position // len(self), len(self.rows) * (position + 1) // len(self)
+        return position * self.batch_size, (position + 1) * self.batch_size
+
+    def first(self, count: int) -> tuple[Tensor, ...]:
+        """Some rows to try a network on."""
+        return tuple(tensor.index_select(0, self.rows[:count]) for tensor in self.tensors)
+
+    def inputs(self) -> Tensor:
+        """The first tensor of all rows."""
+        return self.tensors[0].index_select(0, self.rows)
+
+    def rows_at(self, epoch: int, position: int) -> np.ndarray:
+        """Row numbers of the batch that all shards got at that place."""
+        start, end = self._span(position)
+        return np.asarray(self.order(epoch)[start:end].numpy())
 
     def _own(self, index: Tensor) -> Tensor:
         """This shard's rows of a batch; `share` becomes the factor on their mean loss.

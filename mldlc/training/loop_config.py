@@ -138,9 +138,25 @@ class Swa(Config):
 Average = Annotated[Ema | Swa, Field(discriminator="kind")]
 
 
+class Spikes(Config):
+    """What to do about a loss that is no number, or above `factor` times the median of the last `window` steps.
+
+    report: tell it with the rows of its batch, and go on (one that is no number still stops: the weights are broken).
+    stop: fail. rollback: put back weights and optimizer of at most `every` steps ago and go on behind the batch;
+    `limit` spikes are the most that a training survives.
+    """
+
+    action: Literal["report", "stop", "rollback"] = result("report")
+    factor: float = result(10.0, gt=1)
+    window: int = result(50, ge=10)
+    every: int = result(20, ge=1)
+    limit: int = result(20, ge=1)
+
+
 class Callbacks(Config):
     """What watches the training. null switches one off; `extra` are the user's Lightning callbacks.
 
+    `spikes`: null stops at a loss that is no number, naming the rows of its batch.
     `averaging`: a mean of the weights along the way is validated and becomes the model, instead of the last ones.
 
     `loggers` are Lightning loggers that get what the journal gets; they never change the model.
@@ -149,6 +165,7 @@ class Callbacks(Config):
     early_stopping: EarlyStopping | None = result(EarlyStopping())
     checkpoint: BestCheckpoint | None = result(BestCheckpoint())
     averaging: Average | None = result(None, neutral=None)
+    spikes: Spikes | None = result(None, neutral=None)
     extra: list[Target] = result([])
     loggers: list[Target] = runtime([])
 
@@ -161,3 +178,32 @@ class InCore(Config):
     eval_batch_size: int = runtime(8192, ge=1)
     shuffle: bool = result(True)
     drop_last: bool = result(False)
+
+
+class Streaming(Config):
+    """Batches from blocks of rows that are mixed in a buffer, so that the table need not fit into memory.
+
+    An epoch lays the blocks of `block_rows` rows in a new order, splits it into `lanes` equal spans that are read side
+    by side, and permutes the rows of each lane in windows; the windows of all lanes are `buffer_rows` rows. That order
+    hangs on the seed and the epoch alone, so where the table is held and how many ranks there are only place the work;
+    a rank reads its own lanes.
+    hold: in `memory`, on `disk`, or `auto`: in memory where it fits into `memory_gb` (null: half of what is free).
+    cache: decode Parquet once into a mapped file beside the checkpoints, not at every epoch. workers: threads that read
+    ahead; 0 reads when a window is due.
+    """
+
+    kind: Literal["streaming"]
+    batch_size: int = result(1024, ge=1)
+    eval_batch_size: int = runtime(8192, ge=1)
+    shuffle: bool = result(True)
+    drop_last: bool = result(False)
+    lanes: int = result(8, ge=1, le=4096)
+    block_rows: int = result(16384, ge=1)
+    buffer_rows: int = result(262144, ge=1)
+    hold: Literal["auto", "memory", "disk"] = placement("auto")
+    memory_gb: Annotated[float, Field(gt=0)] | None = placement(None)
+    cache: bool = placement(True)
+    workers: int = placement(1, ge=0, le=64)
+
+
+Ingest = Annotated[InCore | Streaming, Field(discriminator="kind")]

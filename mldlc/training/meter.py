@@ -1,4 +1,4 @@
-"""Watches every training step at little cost: loss, progress, live metrics, the request to stop."""
+"""Watches every training step at little cost: loss, progress, live metrics, the share of time that data took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import lightning.pytorch as pl
 import torch
 
 from mldlc.plan.context import Context, StepError
+from mldlc.training.loader import Loader
 from mldlc.training.ranks import Ranks
+from mldlc.training.spikes import SpikeWatch, named
 
 BEAT_SECONDS = 0.5
 
@@ -20,10 +22,17 @@ class Meter(pl.Callback):
 
     Losses are kept in a buffer and read once in `every` steps, so a GPU is not waited for at each step. The buffer is
     part of the checkpoint as it stands: the mean of an epoch does not depend on when a checkpoint was written.
+    spikes: tells which losses are not to be counted.
     """
 
-    def __init__(self, ctx: Context, every: int, total_steps: int | None, ranks: Ranks) -> None:
-        self.ctx, self.every, self.total, self.ranks = ctx, every, total_steps, ranks
+    def __init__(
+        self, ctx: Context, every: int, total_steps: int | None, ranks: Ranks, loader: Loader,
+        spikes: SpikeWatch | None = None,
+    ) -> None:  # fmt: skip
+        self.ctx, self.every, self.total, self.ranks, self.loader = ctx, every, total_steps, ranks, loader
+        self.spikes = spikes
+        self.places: list[int] = []
+        self.seconds, self._mark, self._waited = 0.0, 0.0, loader.waited
         self.total_loss, self.count, self.filled = 0.0, 0, 0
         self.buffer = torch.zeros(every, dtype=torch.float64)
         self.train_loss: float | None = None
@@ -34,16 +43,29 @@ class Meter(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.total_loss, self.count, self.filled = 0.0, 0, 0
+        self.places.clear()
+        self._mark = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._mark = time.perf_counter()
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the time of the steps, without validations, in which the training waited for a batch."""
+        return (self.loader.waited - self._waited) / self.seconds if self.seconds else 0.0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        if loss is not None:
+        if loss is not None and not (self.spikes is not None and self.spikes.bad):
             self.buffer[self.filled] = loss
+            self.places.append(self.loader.position - 1)
             self.filled += 1
             if self.filled == self.every:
                 self._read(trainer)
+        done_at = time.perf_counter()
+        self.seconds, self._mark = self.seconds + done_at - self._mark, done_at
         now = time.monotonic()
         if now >= self._beat:
             self._beat = now + BEAT_SECONDS
@@ -55,17 +77,23 @@ class Meter(pl.Callback):
         losses = (
             self.ranks.mean(self.buffer[: self.filled].clone()).cpu().double() * trainer.accumulate_grad_batches
         ).tolist()
-        first = trainer.fit_loop.epoch_loop.total_batch_idx - len(losses) + 1
+        latest = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         for number, loss in enumerate(losses):
             if not math.isfinite(loss):
+                place = self.places[number]
+                rows = [int(row) for row in self.loader.rows_at(self.loader.epoch, place)]
+                self.ctx.log.error("rows of the batch whose loss became %s: %s", loss, rows)
                 raise StepError(
-                    f"the loss became {loss} in epoch {trainer.current_epoch + 1}, step {first + number + 1}",
+                    f"the loss became {loss} in epoch {trainer.current_epoch + 1}, step "
+                    f"{latest - (self.places[-1] - place)}; {named(rows)}",
                     where="optimizer.lr",
-                    hint="lower optimizer.lr, set trainer.gradient_clip_val, or look for extreme feature values",
+                    hint="lower optimizer.lr, set trainer.gradient_clip_val, or look for extreme feature values; "
+                    "callbacks.spikes={action: rollback} goes on without the batch",
                 )
         self.total_loss += math.fsum(losses)
         self.count += len(losses)
         self.filled = 0
+        self.places.clear()
         if losses:
             mean = math.fsum(losses) / len(losses)
             self.ctx.metric("train_loss", mean, trainer.global_step)
@@ -86,13 +114,14 @@ class Meter(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         losses = self.ranks.gather(self.buffer[: self.filled].cpu().clone())
-        return {"total": self.total_loss, "count": self.count, "losses": losses}
+        return {"total": self.total_loss, "count": self.count, "losses": losses, "places": list(self.places)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # the reading interval is a runtime setting: it may have changed since the checkpoint
         losses = state_dict["losses"]
         losses = losses[self.ranks.rank] if len(losses) == self.ranks.world else torch.stack(losses).mean(0)
         self.total_loss, self.count = state_dict["total"], state_dict["count"]
+        self.places = list(state_dict["places"])
         self.every = max(self.every, len(losses) + 1)
         self.buffer = torch.zeros(self.every, dtype=self.buffer.dtype, device=self.buffer.device)
         self.buffer[: len(losses)] = losses.to(self.buffer)

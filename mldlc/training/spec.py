@@ -7,7 +7,7 @@ from typing import Any
 from mldlc.plan.artifact import Dataset, Lessons, Metrics, Model, Split, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
 from mldlc.training import config, distill_config
-from mldlc.training.loop_config import Callbacks, InCore, LightningTrainer
+from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
 COMPONENTS = {
@@ -63,13 +63,14 @@ TRAIN = StepSpec(
         "optimizer": config.Optimizer,
         "trainer": LightningTrainer,
         "callbacks": Callbacks,
-        "ingest": InCore,
+        "ingest": Ingest,
     },
     needs=train_needs,
     packages=("torch", "lightning"),
     components=COMPONENTS,
     nondeterministic=by_chance,
     describe=ends_by,
+    advise="mldlc.training.advice:advise",
     doc="Trains a model on the train part of a prepared table (with its split) or of a text in tokens, watched by "
     "its val part.",
 )

@@ -6,69 +6,60 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mldlc.artifacts.model import joined, takes_columns
+from mldlc.artifacts.model import takes_columns
 from mldlc.artifacts.table import Table
 from mldlc.artifacts.target import construct
-from mldlc.artifacts.tensors import LAYOUT, Tensors, load_tensors
-from mldlc.plan.context import StepError
+from mldlc.artifacts.tensors import LAYOUT
+from mldlc.plan.context import Context, StepError
+from mldlc.training.in_core import CoreRows
 from mldlc.training.job import Job, component, steps_of
-from mldlc.training.loader import BatchLoader, Shard
+from mldlc.training.loader import Loader
 from mldlc.training.module import TabularModule, check_network
 from mldlc.training.objective import Objective
+from mldlc.training.out_of_core import StreamedRows
 from mldlc.training.ranks import Ranks
+from mldlc.training.rows import Form, Rows, form_of
+from mldlc.training.streaming import StreamLoader
 
 
-def job(cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
+def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     """The training of a table with its split."""
-    data = _data(inputs["table"])
-    if inputs["split"] is None:
+    table, split = _prepared(inputs["table"]), inputs["split"]
+    if split is None:
         raise StepError("training on a table needs a split", where="lifecycle.stages", hint="bind `split` to one")
-    parts = {name: inputs["split"].rows(name) for name in inputs["split"].names}
-    label = _label(data, parts)
-    objective = component("objective", cfg).build(cfg.objective, data.info["label"], label[parts["train"]])
-    target, args = component("model", cfg).describe(cfg.model, _sizes(data, objective))
+    rows: Rows = (StreamedRows if cfg.ingest.kind == "streaming" else CoreRows)(ctx, cfg, table, split, ranks)
+    if not rows.count("train"):
+        raise StepError("the split has no rows in 'train'", where="split")
+    labels = rows.labels("train")
+    rows.labels("val")
+    objective = component("objective", cfg).build(cfg.objective, table.info["label"], labels)
+    target, args = component("model", cfg).describe(cfg.model, _sizes(table.info, objective))
     net = construct(target, args, "model")
-    train, val = _loaders(cfg, net, data, objective, parts, ranks.shard)
+    train, val = _loaders(cfg, rows, form_of(cfg, net, objective))
     steps, total = steps_of(cfg, train)
     module, card = _module(cfg, net, objective, train, steps, total)
     if isinstance(module, TabularModule):
         module.ranks, module.share = ranks, lambda: train.share
-    return Job(module, train, val, total, target, args, card, _features(data.info))
+    if isinstance(train, StreamLoader):
+        train.mean = lambda values: ranks.mean(values.to(module.device)).cpu()
+    return Job(module, train, val, total, target, args, card, _features(table.info), rows.held)
 
 
-def _data(table: Table) -> Tensors:
-    """The arrays of the table; StepError when it was not prepared or has no label."""
+def _prepared(table: Table) -> Table:
+    """StepError when it was not prepared or has no label."""
     if table.info.get("layout") != LAYOUT:
         raise StepError("this table is not prepared", where="lifecycle.stages", hint="bind `table` to a prepare stage")
     if "label" not in {column.name for column in table.columns}:
         raise StepError("the table has no label", where="source.roles", hint="give a column the role label")
-    return load_tensors(table)
+    return table
 
 
-def _label(data: Tensors, parts: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The label, checked where rows are used for training or validation."""
-    if len(parts.get("train", ())) == 0:
-        raise StepError("the split has no rows in 'train'", where="split")
-    for name in ("train", "val"):
-        rows = parts.get(name, np.empty(0, np.int64))
-        values = data.label[rows]
-        bad = ~np.isfinite(values) if np.issubdtype(values.dtype, np.floating) else values < 0
-        if bad.any():
-            raise StepError(
-                f"{int(bad.sum())} rows of '{name}' have no label, first at row {int(rows[bad][0])}",
-                where="clean", hint="drop rows without a label in `clean`",
-            )  # fmt: skip
-    return data.label
-
-
-def _sizes(data: Tensors, objective: Objective) -> dict[str, Any]:
+def _sizes(info: Mapping[str, Any], objective: Objective) -> dict[str, Any]:
     """What a model's constructor may ask for."""
-    cardinalities = [int(column["cardinality"]) for column in data.info["categorical"]]
-    n_numeric = int(data.numeric.shape[1])
+    cardinalities = [int(column["cardinality"]) for column in info["categorical"]]
+    n_numeric = len(info["numeric"])
     return {
         "n_numeric": n_numeric, "cardinalities": cardinalities, "in_features": n_numeric + len(cardinalities),
         "out_features": objective.out_features,
@@ -80,47 +71,19 @@ def _features(info: Mapping[str, Any]) -> dict[str, Any]:
     return named | ({"preprocessor": info["preprocessor"]} if "preprocessor" in info else {})
 
 
-def _loaders(
-    cfg: Any, net: nn.Module, data: Tensors, objective: Objective, parts: Mapping[str, np.ndarray], shard: Shard
-) -> tuple[BatchLoader, BatchLoader | None]:
+def _loaders(cfg: Any, rows: Rows, form: Form) -> tuple[Loader, Loader | None]:
     """Loaders of the train rows and of the val rows (None without such rows)."""
-    tensors, collate = _batches(cfg, net, data, objective)
-    ingest, seed = cfg.ingest, cfg.trainer.seed
-    shuffle = ingest.shuffle and not cfg.trainer.overfit_batches
-    train_rows = torch.from_numpy(parts["train"])
-    weight = tensors[3] if len(tensors) > 3 else None
-    train = BatchLoader(
-        tensors, train_rows, ingest.batch_size, shuffle=shuffle, drop_last=ingest.drop_last, seed=seed,
-        collate=collate, shard=shard, weight=weight,
-    )  # fmt: skip
-    rows = torch.from_numpy(parts.get("val", np.empty(0, np.int64)))
-    val = None
-    if len(rows):
-        val = BatchLoader(tensors, rows, ingest.eval_batch_size, collate=collate, shard=shard, even=shard.world > 1)
+    val = rows.val(form) if rows.count("val") else None
     if val is None and (cfg.callbacks.early_stopping or cfg.callbacks.checkpoint):
         raise StepError(
             "callbacks watch the validation, but the split has no rows in 'val'",
             where="callbacks", hint="give `split` a share for val, or use callbacks=none",
         )  # fmt: skip
-    return train, val
-
-
-def _batches(cfg: Any, net: nn.Module, data: Tensors, objective: Objective) -> tuple[list[Tensor], Any]:
-    """The tensors to cut batches from, and the form of a batch."""
-    numeric, categorical = torch.from_numpy(data.numeric), torch.from_numpy(data.categorical)
-    weight = [] if data.weight is None else [torch.from_numpy(data.weight).float()]
-    if not isinstance(net, pl.LightningModule):
-        return [numeric, categorical, objective.encode(data.label), *weight], tuple
-    plain = torch.from_numpy(data.label)
-    label = plain.float() if objective.kind == "regression" else plain.long()
-    if cfg.model.batch == "dict":
-        names = ["numeric", "categorical", "label", "weight"][: 3 + len(weight)]
-        return [numeric, categorical, label, *weight], lambda parts: dict(zip(names, parts, strict=True))
-    return [joined(numeric, categorical), label], tuple
+    return rows.train(form), val
 
 
 def _module(
-    cfg: Any, net: nn.Module, objective: Objective, train: BatchLoader, steps: int, total: int | None
+    cfg: Any, net: nn.Module, objective: Objective, train: Loader, steps: int, total: int | None
 ) -> tuple[pl.LightningModule, dict[str, Any]]:
     """The LightningModule to fit and the objective's card; a user's own one stays as it is, in the label's unit."""
     card = dict(objective.card)
@@ -130,8 +93,7 @@ def _module(
             card |= {"mean": 0.0, "std": 1.0, "log_target": False}
         return net, card
     module = TabularModule(net, objective, cfg.optimizer, steps, total)
-    rows = train.rows[:2]
-    check_network(module, tuple(t.index_select(0, rows) for t in train.tensors))
+    check_network(module, train.first(2))
     if hasattr(net, "fit_inputs"):
-        net.fit_inputs(train.tensors[0].index_select(0, train.rows))
+        net.fit_inputs(train.inputs())
     return module, card

@@ -24,13 +24,15 @@ from mldlc.training.averaging import Averaging
 from mldlc.training.checkpoint import Checkpointer, RandomState, resumable
 from mldlc.training.history import FORMAT, BestWeights, History, MonitorCheck
 from mldlc.training.job import Job
-from mldlc.training.loader import BatchLoader
+from mldlc.training.loader import Loader
 from mldlc.training.meter import Meter
 from mldlc.training.ranks import Ranks
 from mldlc.training.spec import STRATEGIES
+from mldlc.training.spikes import SpikeWatch
 from mldlc.training.trainer import build_trainer, quiet, seed_everything, user_objects
 
 Run = Callable[[Context, Any, Mapping[str, Any]], None]
+Make = Callable[[Context, Any, Mapping[str, Any], Ranks], Job]
 
 
 @dataclass
@@ -40,6 +42,8 @@ class Watch:
     history: History
     best: BestWeights | None
     early: EarlyStopping | None
+    meter: Meter
+    spikes: SpikeWatch | None
     all: list[pl.Callback]
 
 
@@ -61,21 +65,17 @@ def train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     fit(ctx, cfg, inputs, (language if isinstance(inputs["table"], Tokens) else tabular).job)
 
 
-def fit(
-    ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Callable[[Any, Mapping[str, Any], Ranks], Job]
-) -> None:
+def fit(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> None:
     """Train what `make` gives, and write the model and its history."""
     with quiet(ctx.log):
         _train(ctx, cfg, inputs, make)
 
 
-def _train(
-    ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Callable[[Any, Mapping[str, Any], Ranks], Job]
-) -> None:
+def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> None:
     began = time.monotonic()
     seed_everything(cfg.trainer, cfg.trainer.threads)
     ranks, strategy = Ranks(ctx.rank, ctx.world), importlib.import_module(STRATEGIES[cfg.trainer.strategy])
-    job = make(cfg, inputs, ranks)
+    job = make(ctx, cfg, inputs, ranks)
     strategy.prepare(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)
     watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy)
@@ -97,8 +97,11 @@ def _train(
     )
     seconds = time.monotonic() - began
     ctx.summary(
-        {"parameters": count, "steps": trainer.global_step, "seconds": round(seconds, 3), "resumed": bool(resume)}
-    )
+        {
+            "parameters": count, "steps": trainer.global_step, "seconds": round(seconds, 3), "resumed": bool(resume),
+            "data_wait": round(watch.meter.data_wait, 4), "held": job.held,
+        }
+    )  # fmt: skip
 
 
 def _whole(job: Job, best: BestWeights | None, strategy: Any, ranks: Ranks) -> nn.Module:
@@ -112,14 +115,15 @@ def _whole(job: Job, best: BestWeights | None, strategy: Any, ranks: Ranks) -> n
     return net
 
 
-def _watch(cfg: Any, ctx: Context, train: BatchLoader, total: int | None, ranks: Ranks, strategy: Any) -> Watch:
+def _watch(cfg: Any, ctx: Context, train: Loader, total: int | None, ranks: Ranks, strategy: Any) -> Watch:
     """All callbacks in their order: generators first, the checkpoint last."""
     if cfg.callbacks.averaging and not strategy.AVERAGES:
         raise StepError(
             f"strategy '{cfg.trainer.strategy}' has no whole weights to average",
             where="callbacks.averaging", hint="use trainer=ddp, or set callbacks.averaging=null",
         )  # fmt: skip
-    meter = Meter(ctx, cfg.trainer.log_every_n_steps, total, ranks)
+    spikes = _spikes(cfg, ctx, train, ranks, strategy)
+    meter = Meter(ctx, cfg.trainer.log_every_n_steps, total, ranks, train, spikes)
     history = History(ctx, meter)
     stop, keep, schedule = cfg.callbacks.early_stopping, cfg.callbacks.checkpoint, cfg.optimizer.scheduler
     monitors = [("callbacks.early_stopping.monitor", stop.monitor)] if stop else []
@@ -136,8 +140,21 @@ def _watch(cfg: Any, ctx: Context, train: BatchLoader, total: int | None, ranks:
     extra = user_objects(cfg.callbacks.extra, pl.Callback, "callbacks.extra")
     last = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.FAMILY)
     mean = Averaging(cfg.callbacks.averaging) if cfg.callbacks.averaging else None
-    ours: list[Any] = [RandomState(ranks), MonitorCheck(monitors), meter, history, best, early, *extra, mean, last]
-    return Watch(history, best, early, [callback for callback in ours if callback is not None])
+    ours: list[Any] = [
+        RandomState(ranks), MonitorCheck(monitors), spikes, meter, history, best, early, *extra, mean, last
+    ]  # fmt: skip
+    return Watch(history, best, early, meter, spikes, [callback for callback in ours if callback is not None])
+
+
+def _spikes(cfg: Any, ctx: Context, train: Loader, ranks: Ranks, strategy: Any) -> SpikeWatch | None:
+    if cfg.callbacks.spikes is None:
+        return None
+    if cfg.callbacks.spikes.action == "rollback" and strategy.FAMILY != "whole":
+        raise StepError(
+            f"strategy '{cfg.trainer.strategy}' has no whole weights to put back",
+            where="callbacks.spikes.action", hint="use report or stop, or trainer=ddp",
+        )  # fmt: skip
+    return SpikeWatch(ctx, cfg.callbacks.spikes, train, ranks)
 
 
 def _fit(trainer: pl.Trainer, module: pl.LightningModule, train: Any, val: Any, resume: Any) -> None:
@@ -165,7 +182,8 @@ def _write_history(ctx: Context, cfg: Any, watch: Watch, trainer: pl.Trainer) ->
             "best_epoch": watch.best.epoch if watch.best else None,
             "monitor": monitor,
             "stopped": next((why for why, so in ends.items() if so), "max_epochs"),
-        },
+        }
+        | ({"spikes": watch.spikes.found} if watch.spikes is not None else {}),
     )
     row = watch.history.epochs[-1] if watch.history.epochs else {}
     if watch.best and watch.best.epoch:

@@ -26,8 +26,12 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
     "batch_norm": {"model": {"norm": "batch", "numeric_embedding": "piecewise", "numeric_bins": 8}},
     "ema": {"callbacks": {"averaging": {"kind": "ema", "decay": 0.9}}, "trainer": {"accumulate_grad_batches": 3}},
     "swa": {"callbacks": {"averaging": {"kind": "swa", "start_epoch": 2}}, "model": {"norm": "batch"}},
+    "streaming": {"ingest": {"kind": "streaming", "batch_size": 64, "lanes": 3, "block_rows": 70, "buffer_rows": 300,
+                             "hold": "disk", "workers": 0}},
+    "read_ahead": {"ingest": {"kind": "streaming", "batch_size": 64, "lanes": 3, "block_rows": 70, "buffer_rows": 300,
+                              "hold": "disk", "workers": 2}},
     "own_module": {"model": {"kind": "custom", "target": "mynets.nets:Own"}},
-}
+}  # fmt: skip
 
 
 def _child(config: dict[str, Any], inputs: dict[str, str], folder: str, cancel: bool = False) -> None:

@@ -85,7 +85,9 @@ class ColumnOverride(Config):
 class Prepare(Config):
     """Tabular preparation. part: what it is fitted on. label: `auto` is class for text, boolean, else value.
 
-    columns: name -> override (derived features too).
+    columns: name -> override (derived features too). storage: how prepared rows lie on disk: `arrow` is mapped as it
+    is, `parquet` is smaller and decoded by its readers. precision 16: numbers in float16 (about three digits), codes in
+    the smallest type that holds them.
     """
 
     kind: Literal["tabular"]
@@ -96,3 +98,5 @@ class Prepare(Config):
     derived: list[Derived] = result([])
     label: Literal["auto", "class", "value"] = result("auto")
     columns: dict[str, ColumnOverride] = result({})
+    storage: Literal["arrow", "parquet"] = result("arrow", neutral="arrow")
+    precision: Literal[32, 16] = result(32, neutral=32)
