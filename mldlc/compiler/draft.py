@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mldlc.config.tree import Ledger
 from mldlc.plan.diagnostic import Diagnostic, Location
 from mldlc.plan.plan import Plan, Snapshot
 from mldlc.plan.reason import Reason
@@ -34,7 +35,8 @@ class CompileRequest:
 
     start: a folder of the project. offline: outside sources are not looked at. points: the points of a sweep, each by
     its overrides, where they are not to be found from `overrides`. rev: the git revision that the whole project is read
-    from, "" for the files on disk. locked: a moving git revision that `mldlc.lock` lacks is an error.
+    from, "" for the files on disk. locked: a moving revision, of configs or of data, that `mldlc.lock` lacks is an
+    error. repin: names in `mldlc.lock` that do not count, () for all of it, None where it holds.
     """
 
     start: Path
@@ -47,13 +49,14 @@ class CompileRequest:
     points: tuple[tuple[str, ...], ...] = ()
     rev: str = ""
     locked: bool = False
+    repin: tuple[str, ...] | None = None
 
     @cached_property
     def project(self) -> Project:
         """The project around `start`; reading its manifest costs an import of YAML, so a warm plan never asks."""
         from mldlc.config.project import find_project, project_at
 
-        return project_at(self.start, self.rev) if self.rev else find_project(self.start)
+        return project_at(self.start, self.rev) if self.rev else find_project(self.start, repin=self.repin)
 
 
 class NeedsConfig(Exception):
@@ -140,6 +143,8 @@ class Draft:
     read -> digest. composition: None when the draft came from the graph cache. cached: whether what earlier
     compilations left on disk may be used.
     contents: source URI -> digest of each file, where its identity tells it.
+    held: data revisions that `mldlc.lock` pins -> commit.
+    seen: what the passes looked at beyond the composition, so that a cache can tell whether to trust them.
     """
 
     ask: CompileRequest
@@ -160,6 +165,8 @@ class Draft:
     previous: Plan | None = None
     plan: Plan | None = None
     cached: bool = True
+    held: dict[str, str] = field(default_factory=dict)
+    seen: Ledger = field(default_factory=Ledger)
 
     def locate(self, key: str, point: int = 0) -> Location | None:
         """file:line of a config key. Raises NeedsConfig on a cached draft."""

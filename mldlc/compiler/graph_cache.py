@@ -1,12 +1,12 @@
 """The typed, wired graph on disk: a warm plan starts after `artifacts` and imports neither Hydra nor pydantic.
 
 An entry is trusted only while everything that the front passes looked at is unchanged: config files, folders that were
-listed, files that were absent, links, git revisions, environment variables, code roots, the Python path, mldlc itself.
+listed, files that were absent, links, git revisions, environment variables, code roots, plugins, the Python path, mldlc
+itself.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from mldlc.compiler import observe
 from mldlc.compiler.draft import CompileRequest, Draft, DraftPoint, Node, Typed
 from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.stamps import own_stamp, path_stamp, root_of, still_there
+from mldlc.compiler.watch import plugin_files, unmoved, watched
 from mldlc.config.tree import unchanged
 from mldlc.plan.codec import decode, digest, encode
 from mldlc.plan.diagnostic import Diagnostic
@@ -38,7 +39,7 @@ def load(ask: CompileRequest) -> Draft | None:
     draft.diagnostics = [decode(Diagnostic, item) for item in entry["warnings"]]
     draft.points = tuple(DraftPoint(i, tuple(o), c) for i, o, c in entry["points"])
     draft.files, draft.name, draft.settings = entry["files"], entry["name"], entry["settings"]
-    draft.outputs = Path(entry["outputs"])
+    draft.outputs, draft.held = Path(entry["outputs"]), entry["held"]
     typed = [decode(Typed, item) for item in entry["typed"]]
     draft.nodes = {row["id"]: _node(row, typed) for row in entry["nodes"]}
     return draft
@@ -85,18 +86,21 @@ def save(draft: Draft) -> None:
         "rev": draft.rev,
         "commit": revision.rev if revision else "",
         "pins": [pin.held() for pin in composition.pins],
-        "links": composition.links,
+        "links": {**composition.links, **draft.seen.links},
         "warnings": encode(draft.diagnostics),
         "files": composition.files,
-        "missing": list(composition.missing),
+        "listed": draft.seen.files,
+        "missing": sorted({*composition.missing, *draft.seen.missing} - draft.seen.files.keys()),
         "env": composition.inputs,
         "folders": folders,
+        "plugins": plugin_files(),
         "code": draft.snapshot.code,
         "refs": draft.snapshot.refs,
         "points": [[p.id, list(p.overrides), p.config] for p in draft.points],
         "name": draft.name,
         "settings": draft.settings,
         "outputs": str(draft.outputs),
+        "held": draft.held,
         "typed": encode(typed),
         "nodes": [_row(node, kinds) for node in draft.nodes.values()],
     }
@@ -129,49 +133,30 @@ def _request(ask: CompileRequest, root: Path) -> list[Any]:
         ask.multirun,
         [list(point) for point in ask.points],
         folder,
-        str(ask.start.resolve()) if ask.rev else "",
+        _place(ask.start.resolve()) if ask.rev else "",
         ask.rev,
         ask.locked,
         outputs,
+        os.environ.get("HOME"),
         own_stamp(),
         path_stamp(),
     ]
 
 
+def _place(start: Path) -> list[str]:
+    """Where a revision is asked for: the folder, and the repository around it."""
+    from mldlc.config.gitrepo import repository_around
+
+    return [str(start), str(repository_around(start) or "")]
+
+
 def _valid(entry: dict[str, Any]) -> bool:
     return (
-        unchanged(entry["files"], entry["missing"], entry["env"])
-        and all(modified(path) == found for path, found in entry["folders"].items())
+        unchanged({**entry["files"], **entry["listed"]}, entry["missing"], entry["env"])
+        and unmoved(entry["folders"])
+        and unmoved(entry["plugins"])
         and still_there(entry["pins"], entry["links"])
     )
-
-
-def watched(typed: list[Typed]) -> dict[str, int | None] | None:
-    """Folders whose content decides which files a source reads; None when a recursive pattern cannot be watched."""
-    folders: dict[str, int | None] = {}
-    for ref in (ref for item in typed for ref in item.sources):
-        if any("**" in pattern for pattern in ref.patterns):
-            return None
-        read = {str(Path(p).parent) for p in ref.paths}
-        for path in read.union(*(_listed(pattern) for pattern in ref.patterns)):
-            folders[path] = modified(path)
-    return folders
-
-
-def _listed(pattern: str) -> set[str]:
-    """The folders whose lists of names decide what a pattern matches: from its first wildcard on, every one."""
-    parts = Path(pattern).parts
-    first = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    levels = [str(Path(*parts[:end])) for end in range(max(1, first), len(parts))]
-    return {folder for level in levels for folder in glob.glob(level)}  # noqa: PTH207 (absolute patterns)
-
-
-def modified(path: str) -> int | None:
-    """Time of the last change in ns, None when it is not there."""
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _row(node: Node, kinds: dict[int, int]) -> dict[str, Any]:

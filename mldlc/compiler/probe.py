@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from mldlc.compiler.code import CodeHasher
 from mldlc.compiler.draft import Draft, Typed
 from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.schema_error import SchemaError
+from mldlc.compiler.stamps import own_stamp, path_stamp
 from mldlc.compiler.targets import check_target
+from mldlc.compiler.watch import unmoved, watched
 from mldlc.plan.codec import decode, ordered_digest
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location
 
@@ -47,13 +50,15 @@ def _ask(draft: Draft, kind: str, question: dict[str, Any], where: Where) -> dic
     hasher = CodeHasher(roots, draft.outputs / "cache" / "code.json")
     code = hasher.closure([kind.partition(":")[0]])
     question = {**question, "kind": kind, "root": str(draft.root)}
-    name = ordered_digest([code, question, sys.version_info[:2]])
+    name = ordered_digest([code, question, os.environ.get("HOME"), own_stamp(), path_stamp()])
     file = draft.outputs / "cache" / "probe" / f"{name}.json"
     known = read_json(file)
-    if known:
+    if known and unmoved(known["folders"]):
         return known
     answer = _run(question, [str(root) for root in roots], kind, where)
-    write_json(file, answer)
+    folders = watched([decode(Typed, answer["typed"])]) if "typed" in answer else {}
+    if folders is not None:
+        write_json(file, {**answer, "folders": folders})
     return answer
 
 

@@ -47,7 +47,7 @@ def _exists(draft: Draft, name: str, param: Param | None) -> None:
     assert draft.composition is not None
     config = draft.composition.points[0].config
     key = name.partition("@")[0]
-    groups = describe_groups(draft.ask.project)
+    groups = describe_groups(draft.ask.project, draft.seen)
     if key in groups and isinstance(param, Choices):
         for value in param.values:
             if value not in groups[key] and not isinstance(value, dict):

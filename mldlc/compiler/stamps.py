@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import mldlc
+from mldlc.config.tree import leads_to
 from mldlc.plan.codec import digest
 
 MANIFEST = "mldlc.yaml"
@@ -47,7 +48,7 @@ def path_stamp() -> str:
 
 def still_there(pins: list[list[str]], links: dict[str, str]) -> bool:
     """Whether git revisions ([repository, revision, commit]) and links (folder -> where it leads) are as they were."""
-    if any(os.path.realpath(path) != found for path, found in links.items()):
+    if any(leads_to(path) != found for path, found in links.items()):
         return False
     if not pins:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -66,7 +67,8 @@ def _type_point(
                 ),
             )
         configs = {formal: value for formal, path in formal_paths.items() if (value := at(config, path)) is not None}
-        memo_key = ordered_digest([kind, configs, sorted(formal_paths.items()), str(draft.root)])
+        places = [str(draft.root), os.environ.get("HOME")]  # where relative paths and those from "~" start
+        memo_key = ordered_digest([kind, configs, sorted(formal_paths.items()), *places])
         if memo_key not in memo:
             typed = memory.get_typed(memo_key)
             if typed is None:
@@ -181,7 +183,7 @@ def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str], memo
             seen = f"idle:{digest([name, config[name]])}"
             if config[name] != {"kind": "none"} and not memory.get(seen):
                 _check_group(report, memory, seen, name, catalog.load_spec(owner).reads[name], config[name])
-        elif name not in describe_groups(report.draft.ask.project):
+        elif name not in describe_groups(report.draft.ask.project, report.draft.seen):
             names = sorted({*catalog.OWNERS, *read})
             hint = (
                 did_you_mean(name, names) or f"a group of your own needs a folder conf/{name} or a stage that reads it"

@@ -9,8 +9,8 @@ from typing import Any
 
 from mldlc.compiler.draft import Typed
 from mldlc.compiler.files import read_json, write_json
-from mldlc.compiler.graph_cache import modified, watched
 from mldlc.compiler.stamps import own_stamp
+from mldlc.compiler.watch import unmoved, watched
 from mldlc.plan.codec import decode, encode
 
 MOST = 256  # facts kept, the least recently used go first
@@ -45,7 +45,7 @@ class TypeMemory:
     def get_typed(self, key: str) -> Typed | None:
         """A typed stage, unless a folder that its sources were found in has changed."""
         fact = self.get(key)
-        if fact is None or any(modified(path) != found for path, found in fact["folders"].items()):
+        if fact is None or not unmoved(fact["folders"]):
             return None
         return decode(Typed, fact["typed"])
 

@@ -56,7 +56,8 @@ class Vocabulary:
         if same and still_there(entry["pins"], entry["links"]):
             return entry
         entry = {"request": request, **self._made(part, choices)}
-        if (self.root / MANIFEST).is_file() or self.outputs.is_dir():  # a Tab in any folder makes none there
+        asked = (self.root / MANIFEST).is_file() or self.outputs.is_dir()  # a Tab in any folder makes none there
+        if asked and entry["keyed"]:
             write_json(file, entry)
         return entry
 
@@ -81,7 +82,7 @@ class Vocabulary:
         pins = [pin.held() for pin in ledger.pins.values()]
         return {
             **words, "files": ledger.files, "missing": sorted(ledger.missing), "env": env, "pins": pins,
-            "links": ledger.links,
+            "links": ledger.links, "keyed": not ledger.unkeyed,
         }  # fmt: skip
 
     def _listed(self, project: Project, ledger: Ledger) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class Composition:
     files: each file read -> blake2b digest (a path that ends in "/" is a folder's listing; `tree.fingerprint` gives the
     present digest). missing: absolute paths that were probed and absent. inputs: environment variable -> value that an
     `oc.env` saw (None: it was not set). refs: git revision `rev@repository` -> commit, where the revision is no commit.
-    cacheable: False when a value depends on more than these (`now`, `hydra:`, custom resolvers, a shuffled sweep).
+    cacheable: False when a value depends on more than these (`now`, `hydra:`, custom resolvers, a shuffled sweep,
+    configs from a source that is neither a folder nor git).
     pins: every git revision that was read. links: folder -> where it leads. space: the
     overrides that span the space of a search, key -> parameter as plain data. parse: Hydra's parser of one override.
     """
@@ -90,7 +91,7 @@ def compose(project: Project, request: Request) -> Composition:
         dict(sorted(ledger.files.items())),
         tuple(sorted(ledger.missing - ledger.files.keys())),
         dict(sorted(seam.env_reads.items())),
-        sweep.cacheable,
+        sweep.cacheable and not ledger.unkeyed,
         ledger.refs(),
         tuple(pin for _, pin in sorted(ledger.pins.items())),
         dict(sorted(ledger.links.items())),

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from mldlc.config.gittree import GitAddress, GitTree
+from mldlc.config.gittree import FORM, GitAddress, GitTree
 from mldlc.config.manifest import MANIFEST, Manifest, Text
+from mldlc.config.mirror import is_remote
 from mldlc.config.repositories import Repositories
 from mldlc.config.tree import FolderTree
-from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
 
 
 class Place(Protocol):
@@ -57,7 +58,7 @@ class DiskPlace:
     def has_folder(self, path: str) -> bool:
         """Whether a relative path is a folder."""
         folder = self.base / path
-        self.repositories.ledger.links[str(folder)] = os.path.realpath(folder)
+        self.repositories.ledger.follow(folder)
         return self.tree.is_dir(path)
 
     def address(self, path: str) -> str:
@@ -168,7 +169,8 @@ class SearchPath:
             self.errors += [replace(found, where=found.where or item.where) for found in error.diagnostics]
             return []
         if there is None:
-            self.add("missing_folder", f"extends: no folder '{item.value}'", item)
+            hint = f"write {FORM}" if is_remote(item.value) else ""
+            self.add("missing_folder", f"extends: no folder '{item.value}'", item, hint=hint)
             return []
         if text is None:
             return [there.address("")]
@@ -181,5 +183,8 @@ class SearchPath:
         if not item.value.startswith("git://"):
             return place.beside(item.value)
         address = self.repositories.parse(item.value, place.base)
+        if isinstance(place, GitPlace) and place.at.remote and not address.name:
+            hint = "write its URL there"
+            raise fail("bad_git_source", f"'{item.value}' starts at a repository that is fetched", hint=hint)
         at = self.repositories.pinned(address, item.where)
         return GitPlace(at, self.repositories.open_at(at), self.repositories)

@@ -195,6 +195,8 @@ class Repository(ConfigRepository):
                     raise fail("missing_folder", f"hydra.searchpath: no folder '{entry.path}'", found=entry.path)
                 self.sources.append(TreeSource(entry.provider, entry.path, self.session, tree))
             else:
+                if scheme != "structured":
+                    self.session.ledger.unkeyed.add(entry.path)
                 self.sources.append(SourcesRegistry.instance().resolve(scheme)(entry.provider, entry.path))
 
 

@@ -43,21 +43,27 @@ class Ledger:
     """What a composition looked at, so that a cache can tell whether to trust its result.
 
     files: absolute path -> digest; a path that ends in "/" is a folder whose listing was used. missing: absolute paths
-    that were probed and absent. links: absolute path of a folder -> where it leads. pins: git revisions that were read.
+    that were probed and absent. links: absolute path of a folder -> where it leads (`leads_to`). pins: git revisions
+    that were read. unkeyed: what was read that none of these can tell of; nothing that rests on it may be kept.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
     pins: dict[str, Pin] = field(default_factory=dict)
+    unkeyed: set[str] = field(default_factory=set)
 
     def copy(self) -> Ledger:
         """A ledger that goes on from here."""
-        return Ledger(dict(self.files), set(self.missing), dict(self.links), dict(self.pins))
+        return Ledger(dict(self.files), set(self.missing), dict(self.links), dict(self.pins), set(self.unkeyed))
 
     def refs(self) -> dict[str, str]:
         """`rev@repository` -> commit for every revision that is not a commit itself."""
         return {key: pin.commit for key, pin in sorted(self.pins.items()) if pin.rev != pin.commit}
+
+    def follow(self, folder: str | Path) -> None:
+        """Note where a folder leads, and whether it is one."""
+        self.links[str(folder)] = leads_to(folder)
 
     def note(self, *paths: str) -> None:
         """Note files that something else read, or found absent."""
@@ -111,7 +117,8 @@ class FolderTree:
 
     @property
     def available(self) -> bool:
-        """Whether the folder exists."""
+        """Whether the folder exists; where it leads is recorded."""
+        self.ledger.follow(self.folder)
         return self.is_dir("")
 
     def read(self, path: str) -> str | None:
@@ -161,6 +168,12 @@ class FolderTree:
 
     def _full(self, path: str) -> str:
         return os.path.normpath(self.folder / path)
+
+
+def leads_to(path: str | Path) -> str:
+    """Where a path leads, links followed; it ends in "/" when that is a folder."""
+    real = os.path.realpath(path)
+    return f"{real}/" if Path(real).is_dir() else real
 
 
 def listing_digest(names: list[str]) -> str:

@@ -1,65 +1,22 @@
-"""A warm plan equals a cold one, and no edit of any input goes unseen."""
+"""A warm plan equals a cold one; what cannot be keyed is not cached. Edits: test_graph_cache_edits.py."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mldlc.compiler import graph_cache
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.plan import Plan
-from tests.config.conftest import commit
-from tests.projects import TALLY, Repository, repository
-
-EDITS = {
-    "value": ("conf/second/default.yaml", "value: {n}\n"),
-    "own": ("conf/tally/default.yaml", "size: {n}\nlabel: x\n"),
-    "code": ("src/tallying/counting.py", "def total(size):\n    return size + {n}\n"),
-    "schema": ("src/tallying/schema.py", "BOUND = {n}\n"),
-    "wiring": (
-        "conf/lifecycle/chain.yaml",
-        "stages:\n  a: {{kind: scope.noop}}\n  b{n}: {{kind: scope.noop, inputs: {{after: a}}}}\n",
-    ),
-    "root": ("conf/config.yaml", None),
-    "local": ("conf/local/default.yaml", "noop: {{value: {n}}}\n"),
-}
-ROOT = "defaults: [_self_, {paths: default}, {executor: local}, {project: default}, {lifecycle: chain}, {tally: default}, {second: default}, {optional local: default}]\nnoop: {value: %d}\n"
+from tests.projects import TALLY, repository
 
 
 def shape(plan: Plan) -> list[tuple[str, str, str]]:
     return [(step.id, step.recipe, step.params) for step in plan.steps]
-
-
-def cold(repo: Repository, *overrides: str) -> list[tuple[str, str, str]]:
-    """Compiled without the cache (tracing switches it off)."""
-    return shape(compile_plan(CompileRequest(repo.root, overrides), lambda name, text: None))
-
-
-def apply(repo: Repository, edit: str, number: int) -> None:
-    name, text = EDITS[edit]
-    body = ROOT % number if text is None else text.format(n=number)
-    if edit == "local":
-        body = "# @package _global_\n" + body
-    repo.write(name, body)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.sampled_from(sorted(EDITS)), st.integers(1, 5)), min_size=1, max_size=4))
-def test_any_edit_of_any_input_is_seen(edits: list[tuple[str, int]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        repo = repository(Path(folder), {"conf/config.yaml": ROOT % 1})
-        repo.plan(TALLY)
-        for edit, number in edits:
-            apply(repo, edit, number)
-            assert shape(repo.plan(TALLY)) == cold(repo, TALLY), edit
-            assert shape(repo.plan(TALLY)) == cold(repo, TALLY), f"{edit}, warm"
 
 
 def test_a_warm_plan_comes_from_the_cache_and_equals_a_cold_one(tmp_path: Path) -> None:
@@ -101,29 +58,73 @@ def test_a_broken_or_read_only_cache_costs_nothing_but_time(tmp_path: Path) -> N
     assert shape(repo.plan("second.value=3")) != wanted
 
 
-def test_an_edit_of_a_manifest_that_is_extended_is_seen(tmp_path: Path) -> None:
+def test_configs_from_a_source_that_cannot_be_watched_are_not_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "packages" / "packaged"
+    (package / "second").mkdir(parents=True)
+    for name in ("__init__.py", "second/__init__.py"):
+        (package / name).write_text("")
+    monkeypatch.syspath_prepend(str(package.parent))
+    repo = repository(tmp_path / "repo")
+    asked = ("hydra.searchpath=['pkg://packaged']", "second=packed")
+    for value in (7, 8):
+        (package / "second" / "packed.yaml").write_text(f"value: {value}\n")
+        plan = repo.plan(*asked)
+        assert plan.blobs[plan.step("b").params] == {"noop": {"value": value}}
+    assert graph_cache.load(CompileRequest(repo.root, asked)) is None
+
+
+def test_a_folder_of_the_command_line_that_goes_away_is_seen(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    more = tmp_path / "more"
+    more.mkdir()
+    ask = CompileRequest(repo.root, config_dir=str(more))
+    compile_plan(ask)
+    assert graph_cache.load(ask) is not None
+    more.rmdir()
+    with pytest.raises(DiagnosticError, match="--config-dir: no folder"):
+        compile_plan(ask)
+
+
+LISTING = """
+from pathlib import Path
+
+from mldlc.config.schema import Config, location
+from mldlc.plan.artifact import Decision
+from mldlc.plan.source import SourceRef
+from mldlc.plan.spec import StepSpec
+
+
+class ListConfig(Config):
+    folder: str = location()
+
+
+def sources(cfg):
+    paths = tuple(str(path) for path in sorted(Path(cfg.second.folder).glob("*.txt")))
+    return (SourceRef("listed", "listed", paths, patterns=(f"{cfg.second.folder}/*.txt",)),)
+
+
+LIST = StepSpec(kind="list", version=1, impl="tallying.steps:run", outputs={"out": Decision}, reads={"second": ListConfig}, sources=sources)
+"""
+
+
+def test_files_that_a_step_of_ones_own_lists_are_seen_to_come_and_go(tmp_path: Path) -> None:
     repo = repository(
-        tmp_path / "repo",
+        tmp_path,
         {
-            "mldlc.yaml": "name: chain\nconf: conf\nextends: [../team]\ncode: [src]\n",
-            "../team/mldlc.yaml": "conf: old\n",
-            "../team/old/second/default.yaml": "value: 1\n",
-            "../team/new/second/default.yaml": "value: 2\n",
+            "src/tallying/listing.py": LISTING,
+            "conf/second/default.yaml": "folder: texts\n",
+            "conf/lifecycle/chain.yaml": "stages:\n  l: {kind: 'tallying.listing:LIST'}\n",
+            "texts/a.txt": "a",
         },
     )
-    (repo.root / "conf/second/default.yaml").unlink()
-    repo.plan()
-    repo.write("../team/mldlc.yaml", "conf: new\n")
-    assert shape(repo.plan()) == cold(repo)
 
+    def read() -> list[str]:
+        return [Path(path).name for path in repo.plan().step("l").sources[0].paths]
 
-def test_a_branch_of_a_git_source_that_moves_is_seen(tmp_path: Path) -> None:
-    commit(tmp_path / "team", {"conf/second/default.yaml": "value: 1\n"})
-    repo = repository(
-        tmp_path / "repo",
-        {"mldlc.yaml": "name: chain\nconf: conf\nextends: ['git://main:conf@../team']\ncode: [src]\n"},
-    )
-    (repo.root / "conf/second/default.yaml").unlink()
-    repo.plan()
-    commit(tmp_path / "team", {"conf/second/default.yaml": "value: 2\n"})
-    assert shape(repo.plan()) == cold(repo)
+    assert read() == read() == ["a.txt"]
+    repo.write("texts/b.txt", "b")
+    assert read() == ["a.txt", "b.txt"], "also where the kind was asked before"
+    (tmp_path / "texts" / "a.txt").unlink()
+    assert read() == ["b.txt"]
