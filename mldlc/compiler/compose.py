@@ -20,6 +20,7 @@ def run(draft: Draft) -> None:
     draft.points = tuple(DraftPoint(p.id, p.overrides, p.config) for p in composition.points)
     draft.files = composition.files
     draft.snapshot = replace(draft.snapshot, refs=composition.refs)
+    draft.held = ask.project.lock.data
     draft.diagnostics += unpinned(composition.pins) if ask.locked else floating(composition.pins)
     config = composition.points[0].config
     draft.outputs = outputs_root(draft.root, config)

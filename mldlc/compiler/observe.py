@@ -16,7 +16,7 @@ from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
 from mldlc.store.codetree import tree_digest
 from mldlc.store.named import digest_of, is_named
-from mldlc.store.repository import SCHEMES, connection
+from mldlc.store.repository import SCHEMES, connection, parse_address
 from mldlc.store.statcache import StatCache, source_identity
 
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
@@ -57,7 +57,9 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
 
         for point in draft.points:
             check_sources(point.config, versioned)
-        pins = pin_all(versioned, draft.outputs, connection(draft.points[0].config))
+        pins = pin_all(versioned, draft.outputs, connection(draft.points[0].config), draft.held)
+        if draft.ask.locked:
+            _check_locked(draft, wanted, {uri: pin.commit for uri, pin in pins.items()})
         tokens |= {uri: pin.token for uri, pin in pins.items()}
         refs = {uri: pin.commit for uri, pin in pins.items()}
         draft.contents |= {uri: pin.digests for uri, pin in pins.items()}
@@ -91,6 +93,17 @@ def _name(
             except DiagnosticError as error:
                 wrong[ref.uri] = _placed(draft, node, error.diagnostics[0])
     draft.snapshot = replace(draft.snapshot, refs=refs)
+def _check_locked(draft: Draft, wanted: list[tuple[SourceRef, Node]], commits: dict[str, str]) -> None:
+    """DiagnosticError for data read at a ref that is neither a full commit id nor in the lock."""
+    wrong = {}
+    for ref, node in wanted:
+        place = parse_address(ref.uri) if ref.uri in commits else None
+        if place is not None and place.ref != commits[ref.uri] and place.pinned_as not in draft.held:
+            hint = f"mldlc lock pins it (to {commits[ref.uri][:12]} now)"
+            loose = Diagnostic("not_locked", f"'{place.pinned_as}' is not pinned", found=ref.uri, hint=hint)
+            wrong[place.pinned_as] = _placed(draft, node, loose)
+    if wrong:
+        raise DiagnosticError(wrong.values())
 
 
 def _placed(draft: Draft, node: Node, problem: Diagnostic) -> Diagnostic:

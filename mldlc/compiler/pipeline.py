@@ -72,6 +72,13 @@ def _compile(ask: CompileRequest, trace: Trace | None) -> Plan:
     return _finish(draft, trace)
 
 
+def front(ask: CompileRequest) -> Draft:
+    """The typed, wired graph: what a config asks for, before anything outside is looked at."""
+    draft = Draft(ask, Snapshot(""), ask.project.root, () if ask.project.revision else ask.project.code)
+    _through(FRONT, draft, None)
+    return draft
+
+
 def _finish(draft: Draft, trace: Trace | None) -> Plan:
     _through(BACK, draft, trace)
     assert draft.plan is not None

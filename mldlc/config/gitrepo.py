@@ -56,8 +56,22 @@ def call_git(
 ) -> subprocess.CompletedProcess[bytes]:
     """Start git with a clean environment: no variable of the caller's may point it at another repository."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)}
+    return started(command, env | extra, stdin)
+
+
+def started(
+    command: Sequence[str],
+    env: dict[str, str],
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """git's answer; without a terminal, so that nothing it starts can ask a question. DiagnosticError without git."""
     try:
-        return subprocess.run(command, input=stdin or b"", capture_output=True, env=env | extra, check=False)
+        return subprocess.run(
+            command, input=stdin or b"", capture_output=True, env=env, check=False, cwd=cwd, timeout=timeout,
+            start_new_session=timeout is not None,
+        )  # fmt: skip
     except FileNotFoundError:
         raise fail("no_git", "git is not installed, and the config names git revisions", hint="install git") from None
 

@@ -11,12 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from mldlc.config.gitrepo import object_sizes, read_objects, resolve_revision, run_git
+from mldlc.config.mirror import check_url, is_remote, mirror_of
 from mldlc.config.tree import decode
 from mldlc.plan.diagnostic import DiagnosticError, Location, did_you_mean, fail
 
 _ADDRESS = re.compile(r"git://(?P<rev>[^:]+):(?P<dir>[^@]*)@(?P<repo>.+)", re.S)
 _LFS = b"version https://git-lfs.github.com/spec/"
-FORM = "git://<revision>:<folder>@<path of the repository>"
+FORM = "git://<revision>:<folder>@<path or URL of the repository>"
 SUBMODULE, LINK = "160000", "120000"
 
 
@@ -24,7 +25,8 @@ SUBMODULE, LINK = "160000", "120000"
 class GitAddress:
     """A parsed `git://<rev>:<dir>@<repository>`; `repo` is absolute, `dir` is "" for the top of the repository.
 
-    name: the repository as written, where that was not a path relative to the project.
+    name: the repository as written, where that was not a path relative to the project. Of a remote one, `repo` is the
+    copy.
     """
 
     rev: str
@@ -33,7 +35,12 @@ class GitAddress:
     name: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"git://{self.rev}:{self.dir}@{self.repo}"
+        return f"git://{self.rev}:{self.dir}@{self.name if self.remote else self.repo}"
+
+    @property
+    def remote(self) -> bool:
+        """Whether the repository has to be fetched."""
+        return is_remote(self.name)
 
 
 def parse_address(text: str, root: Path) -> GitAddress:
@@ -46,10 +53,10 @@ def parse_address(text: str, root: Path) -> GitAddress:
         raise fail(
             "bad_git_source", f"the folder of '{text}' leaves the repository", hint="write it without '..' or '/'"
         )
-    repo = match["repo"].removeprefix("file://")
-    if re.match(r"[a-z+]+:|[^/]+@[^/]+:", repo):
-        hint = "clone it first and name the clone: a plan reads nothing from the network"
-        raise fail("bad_git_source", f"'{text}' names a remote repository", hint=hint)
+    repo = match["repo"]
+    if is_remote(repo):
+        check_url(repo)
+        return GitAddress(match["rev"], "" if folder == "." else folder, mirror_of(repo), repo)
     path = Path(os.path.normpath(root / repo))
     return GitAddress(match["rev"], "" if folder == "." else folder, path, repo if repo.startswith("/") else "")
 

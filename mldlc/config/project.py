@@ -26,7 +26,7 @@ class Project:
     conf: config search path in order of precedence (absolute folders or `git://` sources at full shas): the
     repository's own, what it extends, plugin packages, shipped. code: folders whose modules its configs may name.
     manifest: its `mldlc.yaml`, None without one. revision: the commit that all of it is read from, None for the files
-    on disk. seen: what finding all this looked at.
+    on disk. refresh: whether what the lock does not pin is asked for anew. seen: what finding all this looked at.
     """
 
     root: Path
@@ -36,11 +36,13 @@ class Project:
     name: str
     revision: GitAddress | None = None
     lock: Lock = field(default_factory=Lock)
+    refresh: bool = False
     seen: Ledger = field(default_factory=Ledger, compare=False)
 
     def repositories(self, ledger: Ledger) -> Repositories:
         """The git revisions that a composition of this project reads, noted in `ledger`."""
-        return Repositories(self.root, self.lock, ledger, self.revision.repo if self.revision else None)
+        own = self.revision.repo if self.revision else None
+        return Repositories(self.root, self.lock, ledger, own, refresh=self.refresh)
 
 
 def shipped_conf() -> Path:
@@ -62,18 +64,20 @@ def plugin_conf() -> tuple[str, ...]:
     return tuple(folders)
 
 
-def find_project(start: Path, *, locked: bool = True) -> Project:
+def find_project(start: Path, *, repin: tuple[str, ...] | None = None) -> Project:
     """The project of a folder: that of the nearest `mldlc.yaml` upward, else the folder with the shipped configs only.
 
-    locked: whether `mldlc.lock` counts. Raises DiagnosticError with every mistake of the manifest.
+    repin: the names in `mldlc.lock` that do not count any more, () for all of it, None where it holds. Raises
+    DiagnosticError with every mistake of the manifest.
     """
     start = start.resolve()
     root = next((folder for folder in (start, *start.parents) if (folder / MANIFEST).is_file()), start)
     ledger = Ledger()
     tree = FolderTree(root, "", ledger)
-    repositories = Repositories(root, _lock(tree) if locked else Lock(), ledger)
+    lock = Lock() if repin == () else _lock(tree).without(repin or ())
+    repositories = Repositories(root, lock, ledger, refresh=repin is not None)
     if not tree.is_file(MANIFEST):
-        return Project(start, _with_shipped(()), (), None, start.name, None, repositories.lock, ledger)
+        return Project(start, _with_shipped(()), (), None, start.name, None, lock, repin is not None, ledger)
     return _from_manifest(disk_place(root, repositories), repositories, root / MANIFEST, None)
 
 
@@ -117,5 +121,6 @@ def _from_manifest(place: Place, repositories: Repositories, manifest: Path, rev
         raise DiagnosticError(search.errors)
     named = name[0].value if name else root.name
     return Project(
-        root, _with_shipped(tuple(conf)), tuple(code), manifest, named, revision, repositories.lock, repositories.ledger
-    )
+        root, _with_shipped(tuple(conf)), tuple(code), manifest, named, revision, repositories.lock,
+        repositories.refresh, repositories.ledger,
+    )  # fmt: skip

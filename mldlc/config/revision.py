@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mldlc.config.gitrepo import is_bare, repository_around, resolve_revision, run_git
+from mldlc.config.gitrepo import SHA, is_bare, repository_around, resolve_revision, run_git
 from mldlc.config.gittree import GitAddress, parse_address
 from mldlc.config.manifest import MANIFEST
+from mldlc.config.mirror import fetch, holds
 from mldlc.plan.diagnostic import DiagnosticError, fail
 
 
@@ -20,6 +21,8 @@ def address_of(start: Path, rev: str) -> tuple[GitAddress, Path]:
     if rev.startswith("git://"):
         root = next((folder for folder in (start, *start.parents) if (folder / MANIFEST).is_file()), start)
         address = parse_address(rev, start)
+        if address.remote:
+            _fetch(address)
         pinned = replace(address, rev=_commit(address.repo, address.rev))
         if _first(pinned.repo, pinned.rev, [Path(pinned.dir)]) is None:
             raise _no_manifest(pinned.rev, pinned.repo, f"in its folder '{pinned.dir}'" if pinned.dir else "at its top")
@@ -37,6 +40,15 @@ def address_of(start: Path, rev: str) -> tuple[GitAddress, Path]:
     if folder is None:
         raise _no_manifest(commit, top, f"in '{inside}' or above" if inside.parts else "at its top")
     return GitAddress(commit, "" if folder == Path() else folder.as_posix(), top), top / folder
+
+
+def _fetch(address: GitAddress) -> None:
+    """Have the copy of a remote repository; only a full commit id says what it is without a lock."""
+    if not SHA.fullmatch(address.rev):
+        text = f"command line: --rev: '{address.rev}' of {address.name} can mean anything tomorrow"
+        raise fail("not_locked", text, found=address.rev, hint="name a full commit id, or clone it")
+    if not holds(address.name, address.rev):
+        fetch(address.name, address.rev)
 
 
 def _commit(repo: Path, rev: str) -> str:

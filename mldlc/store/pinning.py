@@ -34,13 +34,21 @@ class Pin:
     digests: tuple[str, ...] = ()
 
 
-def pin_all(uris: Iterable[str], outputs: Path, config: Mapping[str, str] | None = None) -> dict[str, Pin]:
-    """Pin each address; DiagnosticError with all that cannot be: no such ref, no file that matches, no server."""
+def pin_all(
+    uris: Iterable[str],
+    outputs: Path,
+    config: Mapping[str, str] | None = None,
+    held: Mapping[str, str] | None = None,
+) -> dict[str, Pin]:
+    """Pin each address; DiagnosticError with all that cannot be: no such ref, no file that matches, no server.
+
+    held: ref as `Address.pinned_as` -> the commit that it stands for whatever it is now.
+    """
     embedded = [uri for uri in uris if uri.startswith("store://")]
-    pins, wrong = _pin_here(embedded, outputs, config or {})
+    pins, wrong = _pin_here(embedded, outputs, config or {}, held or {})
     remote = [uri for uri in uris if not uri.startswith("store://")]
     if remote:  # in a process of its own: planning never imports a client
-        told = _ask({"uris": remote, "outputs": str(outputs), "config": dict(config or {})})
+        told = _ask({"uris": remote, "outputs": str(outputs), "config": dict(config or {}), "held": dict(held or {})})
         pins |= {uri: Pin(*pin) for uri, pin in told["pins"].items()}
         wrong.update(told["wrong"])
     if wrong:
@@ -59,7 +67,9 @@ def matching(versions: Versions, ref: str, glob: str) -> list[Entry]:
     return [entry for entry in versions.entries(ref, literal_prefix(glob)) if wanted(entry.path)]
 
 
-def _pin_here(uris: Iterable[str], outputs: Path, config: Mapping[str, str]) -> tuple[dict[str, Pin], dict[str, str]]:
+def _pin_here(
+    uris: Iterable[str], outputs: Path, config: Mapping[str, str], held: Mapping[str, str]
+) -> tuple[dict[str, Pin], dict[str, str]]:
     pins: dict[str, Pin] = {}
     wrong: dict[str, str] = {}
     opened: dict[str, Versions] = {}
@@ -68,16 +78,20 @@ def _pin_here(uris: Iterable[str], outputs: Path, config: Mapping[str, str]) -> 
             place = parse_address(uri)
             if place.repository not in opened:
                 opened[place.repository] = open_repository(place.repository, outputs, config=config)
-            pins[uri] = _pin(opened[place.repository], place)
+            pins[uri] = _pin(opened[place.repository], place, held.get(place.pinned_as, ""))
         except VersionsError as error:
-            wrong[uri] = str(error)
+            known = held.get(place.pinned_as)
+            hint = (
+                f" (mldlc.lock pins it to {known[:12]}; anew: mldlc lock --update {place.pinned_as})" if known else ""
+            )
+            wrong[uri] = f"{error}{hint}"
         except DiagnosticError as error:
             wrong[uri] = "; ".join(f"{d.message}{f' ({d.hint})' if d.hint else ''}" for d in error.diagnostics)
     return pins, wrong
 
 
-def _pin(versions: Versions, place: Address) -> Pin:
-    commit = versions.resolve(place.ref)
+def _pin(versions: Versions, place: Address, commit: str) -> Pin:
+    commit = versions.resolve(commit or place.ref)
     entries = matching(versions, commit, place.path)
     if not entries:
         versions.source(commit, place.path)  # says what is near
@@ -101,9 +115,9 @@ def _ask(question: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Answer a question of `pin_all` on stdin: {uris, outputs, config} -> {pins, wrong}."""
+    """Answer a question of `pin_all` on stdin: {uris, outputs, config, held} -> {pins, wrong}."""
     asked = json.load(sys.stdin)
-    pins, wrong = _pin_here(asked["uris"], Path(asked["outputs"]), asked["config"])
+    pins, wrong = _pin_here(asked["uris"], Path(asked["outputs"]), asked["config"], asked["held"])
     print(json.dumps({"pins": {uri: [p.commit, p.token, p.files, p.bytes] for uri, p in pins.items()}, "wrong": wrong}))
 
 

@@ -28,6 +28,11 @@ class Address:
         """The address of the whole repository: `store://` or `lakefs://<repo>`."""
         return f"{self.scheme}{self.repo}"
 
+    @property
+    def pinned_as(self) -> str:
+        """The name of its ref in `mldlc.lock`: `store://<ref>` or `lakefs://<repo>@<ref>`."""
+        return f"{self.scheme}{self.repo}@{self.ref}" if self.repo else f"{self.scheme}{self.ref}"
+
     def at(self, commit: str) -> str:
         """The same place at a commit."""
         return f"{self.scheme}{self.repo}@{commit}/{self.path}" if self.repo else f"{self.scheme}{commit}/{self.path}"

@@ -101,7 +101,7 @@ def test_a_bare_repository_plans_from_a_folder_of_ones_own(
          "a config repository has a mldlc.yaml at its root\n"),
         ("git://main:@../nowhere", "error: command line: --rev: no git repository at {team}/../nowhere\n"),
         ("git://main@../team", "error: 'git://main@../team' is not a git config source; "
-         "expected git://<revision>:<folder>@<path of the repository>\n"),
+         "expected git://<revision>:<folder>@<path or URL of the repository>\n"),
     ],
 )  # fmt: skip
 def test_a_revision_that_is_not_there(

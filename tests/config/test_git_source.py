@@ -92,9 +92,17 @@ def test_mistakes_in_a_git_config_name_revision_and_line(
         ("git://v1:../x@../shared", "mldlc.yaml:4: the folder of 'git://v1:../x@../shared' leaves the repository; "
          "write it without '..' or '/'"),
         ("git://v1@../shared", "mldlc.yaml:4: 'git://v1@../shared' is not a git config source; "
-         "expected git://<revision>:<folder>@<path of the repository>"),
-        ("git://v1:conf@https://example.org/x.git", "mldlc.yaml:4: 'git://v1:conf@https://example.org/x.git' names a "
-         "remote repository; clone it first and name the clone: a plan reads nothing from the network"),
+         "expected git://<revision>:<folder>@<path or URL of the repository>"),
+        ("git://v1:conf@https://example.org/x.git", "mldlc.yaml:4: 'v1' of https://example.org/x.git is not pinned, and a "
+         "plan asks no server what it is now; mldlc lock fetches and pins it"),
+        ("git://v1:conf@ftp://example.org/x.git", "mldlc.yaml:4: 'ftp://example.org/x.git' is no repository that can be "
+         "fetched; there are: file://, git://, http://, https://, ssh://, git@<host>:<path>"),
+        ("git://v1:conf@ext::sh -c x", "mldlc.yaml:4: 'ext::sh -c x' is no repository that can be "
+         "fetched; there are: file://, git://, http://, https://, ssh://, git@<host>:<path>"),
+        ("git://v1:conf@https://me:secret@example.org/x.git", "mldlc.yaml:4: the URL of https://example.org/x.git carries a "
+         "password; write https://example.org/x.git; git asks its credential helper"),
+        ("https://example.org/x.git", "mldlc.yaml:4: extends: no folder 'https://example.org/x.git'; "
+         "write git://<revision>:<folder>@<path or URL of the repository>"),
         ("../nowhere", "mldlc.yaml:4: extends: no folder '../nowhere'"),
     ],
 )  # fmt: skip
