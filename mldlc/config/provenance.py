@@ -69,7 +69,7 @@ class Provenance:
                 value = override.value()
                 where = self._places.get(line, COMMAND_LINE)
                 _apply(found, path, target, lambda rest, v=value, w=where: _in_value(v, rest, w))  # type: ignore[misc]
-        return found
+        return [writer for writer in found if writer.value != "???"] or found  # `???` leaves what was there
 
     def locate(self, key: str) -> Location | None:
         """Where the last writer of a key, or of its nearest existing parent, wrote it; None when nobody did."""
