@@ -93,6 +93,8 @@ def _name(
             except DiagnosticError as error:
                 wrong[ref.uri] = _placed(draft, node, error.diagnostics[0])
     draft.snapshot = replace(draft.snapshot, refs=refs)
+
+
 def _check_locked(draft: Draft, wanted: list[tuple[SourceRef, Node]], commits: dict[str, str]) -> None:
     """DiagnosticError for data read at a ref that is neither a full commit id nor in the lock."""
     wrong = {}
