@@ -152,5 +152,5 @@ def test_places_do_not_depend_on_the_working_folder(
 def test_a_missing_value_leaves_what_an_earlier_file_wrote(repo: Repo) -> None:
     root = FILES["conf/config.yaml"] + "optimizer:\n  lr: 0.7\n"
     project = repo({"conf/config.yaml": root, "conf/optimizer/adam.yaml": "kind: adam\nlr: ???\nbetas: ???\n"})
-    assert chain(project, "optimizer.lr", "optimizer.betas=[1]")[-1][:2] == ("conf/config.yaml:13", 0.7)
+    assert chain(project, "optimizer.lr", "optimizer.betas=[1]")[-1][:2] == ("conf/config.yaml:12", 0.7)
     assert run(project, "optimizer.betas=[1]").points[0].config["optimizer"]["lr"] == 0.7
