@@ -28,7 +28,7 @@ CORE = (
     "psutil",
     "rich",
 )
-EXTRAS = ("deepspeed", "lakefs-client")
+EXTRAS = {"deepspeed": "deepspeed", "lakefs-client": "lakefs", "tokenizers": "text", "optuna": "optuna"}  # -> extra
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,11 +59,10 @@ def _packages() -> list[tuple[str, str, str]]:
             rows.append(("ok", name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             rows.append(("broken", name, "not installed"))
-    for name in EXTRAS:
+    for name, extra in EXTRAS.items():
         try:
             rows.append(("ok", name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
-            extra = name.split("-")[0]
             rows.append(("note", name, f"not installed (pip install 'mldlc[{extra}]')"))
     return rows
 

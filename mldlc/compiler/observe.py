@@ -21,6 +21,8 @@ from mldlc.store.statcache import StatCache, source_identity
 
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
 
+ABSENT = "absent"  # the version of a package that is not installed
+
 
 def ambient(code: tuple[Path, ...], root: Path, commit: str = "") -> Snapshot:
     """What can be known before the config is read: time, machine, code roots, git revision.
@@ -124,11 +126,19 @@ def observe_packages(draft: Draft, names: set[str]) -> None:
     known = read_json(file)
     versions = dict(known.get("versions", {})) if known.get("stamp") == stamp else {}
     if not names <= set(versions):
-        import importlib.metadata
-
-        versions.update({name: importlib.metadata.version(name) for name in names})
+        versions.update({name: _version(name) for name in names})
         write_json(file, {"stamp": stamp, "versions": versions})
     draft.snapshot = replace(draft.snapshot, packages={name: versions[name] for name in sorted(names)})
+
+
+def _version(name: str) -> str:
+    """ABSENT for a package of an extra: the step may not need it under its config, and tells when it does."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ABSENT
 
 
 def git_revision(root: Path) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
 
+from mldlc.compiler.draft import CompileRequest
+from mldlc.compiler.pipeline import compile_plan
 from mldlc.plan.plan import dump, load
 from tests.projects import OTHER, TALLY, Repository, repository
 
@@ -107,3 +110,19 @@ def test_the_order_of_a_mapping_in_the_config_counts_and_survives(tmp_path: Path
         found.append((step.recipe, list(plan.blobs[step.params]["split"]["fractions"])))
     assert found[0][0] != found[1][0]
     assert [order for _, order in found] == [["train", "test"], ["test", "train"]]
+
+
+def test_a_package_of_an_extra_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Characters need no tokenizer library; byte pairs do, which their step tells."""
+    known = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "tokenizers":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    plan = compile_plan(CompileRequest(tmp_path, ("experiment=shakespeare",)))
+    packages = {step.stage: step.packages for step in plan.steps}
+    assert packages["prepare"]["tokenizers"] == "absent"
+    assert packages["train"]["torch"] != "absent"
