@@ -69,6 +69,7 @@ class Typed:
 
     ports: input port -> (artifact type, arity). params: formal group -> all values (what the worker gets).
     identity: formal group -> hashed values. modules: implementation and chosen components. targets: users' own classes.
+    measures: see StepSpec; None where nobody knows.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class Typed:
     nondeterministic: tuple[str, ...] = ()
     note: str = ""
     advise: str = ""
+    measures: tuple[str, ...] | None = None
 
 
 @dataclass

@@ -76,6 +76,7 @@ def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:
         nondeterministic=free(config) if callable(free := spec.nondeterministic) else free,
         note=spec.describe(config) if spec.describe else "",
         advise=spec.advise,
+        measures=spec.measures(config) if spec.measures else (),
     )
 
 

@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from mldlc.artifacts.model import load_model
 from mldlc.artifacts.tokens import Range, Tokens
 from mldlc.evaluation.config import LanguageEvaluate
+from mldlc.evaluation.metrics.names import LANGUAGE as BETTER
 from mldlc.evaluation.rounding import write_report
 from mldlc.plan.context import Context, StepError
 from mldlc.plan.diagnostic import did_you_mean
 
 FORMAT = "mldlc.metrics/1"
-BETTER = dict.fromkeys(("nats_per_character", "bits_per_character", "nats_per_token", "perplexity"), "lower")
 
 
 def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:

@@ -3,6 +3,9 @@ looks at all points of a sweep (compare, select_best, ensemble)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from mldlc.evaluation.config import (
     CompareConfig,
     Diagnose,
@@ -13,11 +16,25 @@ from mldlc.evaluation.config import (
     Slices,
     Xai,
 )
+from mldlc.evaluation.metrics import names
 from mldlc.plan.artifact import Decision, Metrics, Model, Preprocessor, Split, Table, Tokens
 from mldlc.plan.spec import Resources, StepSpec, many, optional, port, some
 
 _STUDY = {"model": port(Model), "table": port(Table), "split": port(Split)}
 _NEEDS = Resources(process="light", preload=("torch", "torchmetrics"))
+
+
+def _measures(cfg: Any) -> tuple[str, ...]:
+    """Names of every task: which one it is, the label tells."""
+    more = cfg.evaluate.torchmetrics
+    own = [*names.BINARY, *names.MULTICLASS, *names.REGRESSION]
+    return _on_val(cfg, [*own, *more.binary, *more.multiclass, *more.regression])
+
+
+def _on_val(cfg: Any, found: Iterable[str]) -> tuple[str, ...]:
+    parts = cfg.evaluate.parts
+    return tuple(f"val.{name}" for name in dict.fromkeys(found)) if parts == "all" or "val" in parts else ()
+
 
 EVALUATE = StepSpec(
     kind="evaluation.evaluate",
@@ -28,6 +45,7 @@ EVALUATE = StepSpec(
     reads={"evaluate": EvaluateConfig, "slices": Slices},
     needs=_NEEDS,
     packages=("torch", "torchmetrics"),
+    measures=_measures,
     doc="Metrics, slices, curves and predictions of a model. table: prepared rows; raw: the same rows, cleaned, to "
     "name slices.",
 )
@@ -41,6 +59,7 @@ LANGUAGE = StepSpec(
     reads={"evaluate": LanguageEvaluate},
     needs=Resources(process="light", preload=("torch",)),
     packages=("torch",),
+    measures=lambda cfg: _on_val(cfg, names.LANGUAGE),
     doc="Nats a token and a character of a language model, beside a model that only counts tokens.",
 )
 

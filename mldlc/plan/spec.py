@@ -81,6 +81,8 @@ class StepSpec:
     nondeterministic: output ports whose bytes may differ between equal runs, or a function of the validated config.
     advise: "module:function" with `advise(params, inputs, last) -> str`: light, gives one line for the plan from the
     sizes of the inputs in bytes (None: not known yet) and from numbers of the kind's last run.
+    measures: validated config -> names of the numbers on validation rows that its summary can hold ("val_loss",
+    "val.auroc"), or None where the config does not tell: what a search may ask for.
     """
 
     kind: str
@@ -101,4 +103,5 @@ class StepSpec:
     nondeterministic: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ()
     describe: Callable[[Any], str] | None = None
     advise: str = ""
+    measures: Callable[[Any], tuple[str, ...] | None] | None = None
     doc: str = ""

@@ -45,8 +45,12 @@ class Averaging(pl.Callback):
             self._held = {}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.settle(pl_module)
+
+    def settle(self, module: pl.LightningModule) -> None:
+        """Put the average in place of the weights for good."""
         if self.average:
-            _fill(pl_module, self.average)
+            _fill(module, self.average)
 
     @torch.no_grad()
     def _update(self, module: pl.LightningModule, merge: Any) -> None:

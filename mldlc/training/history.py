@@ -45,11 +45,19 @@ class MonitorCheck(pl.Callback):
 
 
 class History(pl.Callback):
-    """One row an epoch: epoch (from 1), train_loss, what validation logged, lr at its end."""
+    """One row an epoch: epoch (from 1), train_loss, what validation logged, lr at its end.
+
+    Carries what was logged last: an epoch without a validation shows, and early stopping looks at, the one before.
+    """
 
     def __init__(self, ctx: Context, meter: Meter) -> None:
         self.ctx, self.meter = ctx, meter
         self.epochs: list[dict[str, Any]] = []
+        self._latest: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.callback_metrics.update(self._latest)
+        self._latest = trainer.callback_metrics
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -65,10 +73,11 @@ class History(pl.Callback):
         self.epochs.append(row)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epochs": self.epochs}
+        latest = {name: value.detach().cpu().clone() for name, value in self._latest.items()}
+        return {"epochs": self.epochs, "latest": latest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.epochs = list(state_dict["epochs"])
+        self.epochs, self._latest = list(state_dict["epochs"]), dict(state_dict["latest"])
 
 
 class BestWeights(pl.Callback):

@@ -207,3 +207,9 @@ class Streaming(Config):
 
 
 Ingest = Annotated[InCore | Streaming, Field(discriminator="kind")]
+
+
+class Rung(Config):
+    """A piece of a training. epochs: where it ends, counted from the first epoch of the whole training."""
+
+    epochs: int = result(..., ge=1)

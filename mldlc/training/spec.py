@@ -1,13 +1,14 @@
-"""The training room: its kind of step, `training.train`."""
+"""The training room: its kinds of step, `training.train` and a piece of it, `training.rung`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from mldlc.plan.artifact import Dataset, Lessons, Metrics, Model, Split, Table
+from mldlc.plan.artifact import Dataset, Lessons, Metrics, Model, Split, State, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
 from mldlc.training import config, distill_config
-from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer
+from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer, Rung
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
 COMPONENTS = {
@@ -15,6 +16,13 @@ COMPONENTS = {
     "objective": {
         kind: f"{_OBJECTIVES}.{kind}" for kind in ("auto", "binary", "multiclass", "regression", "language_model")
     },
+}
+# Objective -> its scores of a validation, besides the loss; a test holds the implementations to it.
+SCORES = {
+    "binary": ("auroc", "accuracy"),
+    "multiclass": ("accuracy",),
+    "regression": ("r2", "rmse", "mae"),
+    "language_model": (),
 }
 STRATEGIES = {name: f"mldlc.training.strategies.{name}" for name in ("ddp",)} | {
     "auto": "mldlc.training.strategies.single"
@@ -51,6 +59,14 @@ def ends_by(cfg: Any) -> str:
     return f"not reproducible: trainer.max_time={cfg.trainer.max_time} ends it" if cfg.trainer.max_time else ""
 
 
+def train_measures(cfg: Any) -> tuple[str, ...] | None:
+    """What a validation logs; None where code of the user's may log more."""
+    if cfg.model.kind == "custom" or cfg.callbacks.extra:
+        return None
+    kinds = SCORES if cfg.objective.kind == "auto" else (cfg.objective.kind,)
+    return tuple(dict.fromkeys(("val_loss", *(f"val_{name}" for kind in kinds for name in SCORES[kind]))))
+
+
 TRAIN = StepSpec(
     kind="training.train",
     version=1,
@@ -71,6 +87,7 @@ TRAIN = StepSpec(
     nondeterministic=by_chance,
     describe=ends_by,
     advise="mldlc.training.advice:advise",
+    measures=train_measures,
     doc="Trains a model on the train part of a prepared table (with its split) or of a text in tokens, watched by "
     "its val part.",
 )
@@ -108,5 +125,15 @@ DISTILL = StepSpec(
     needs=train_needs,
     packages=TRAIN.packages,
     components=COMPONENTS,
+    measures=train_measures,
     doc="Trains a student: as training.train, with a loss that also listens to teachers by their lessons.",
+)
+
+RUNG = replace(
+    TRAIN,
+    kind="training.rung",
+    inputs={**TRAIN.inputs, "state": optional(State)},
+    outputs={**TRAIN.outputs, "state": State},
+    reads={**TRAIN.reads, "rung": Rung},
+    doc="Trains up to some epoch of the whole schedule, from the state of an earlier rung, and leaves a state too.",
 )

@@ -1,4 +1,4 @@
-"""The step `training.train`: rows of a prepared table in, weights and their history out."""
+"""The steps `training.train` and `training.rung`: rows of a prepared table in, weights and their history out."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from mldlc.training.job import Job
 from mldlc.training.loader import Loader
 from mldlc.training.meter import Meter
 from mldlc.training.ranks import Ranks
+from mldlc.training.rung import Rung, rung_of
 from mldlc.training.spec import STRATEGIES
 from mldlc.training.spikes import SpikeWatch
 from mldlc.training.trainer import build_trainer, quiet, seed_everything, user_objects
@@ -48,7 +49,10 @@ class Watch:
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
-    """Train, put the best weights back, write the model and its history. Continues from a checkpoint in scratch."""
+    """Train, put the best weights back, write the model and its history. Continues from a checkpoint in scratch.
+
+    A config with a `rung` trains up to that epoch of the whole, from the state of an earlier rung, and leaves a state.
+    """
     start(ctx, cfg, inputs, train, f"{__name__}:{train.__name__}")
 
 
@@ -78,18 +82,24 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     job = make(ctx, cfg, inputs, ranks)
     strategy.prepare(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)
-    watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy)
+    rung = rung_of(ctx, cfg, inputs, ranks, strategy) if hasattr(cfg, "rung") else None
+    watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy, rung)
     resume = resumable(ctx, job.train, ranks, strategy.FAMILY, strategy.RESIZES)
     loggers = user_objects(cfg.callbacks.loggers, Logger, "callbacks.loggers") if ranks.rank == 0 else []
     built = strategy.build(cfg.trainer)
     trainer = build_trainer(cfg.trainer, ctx, built, watch.all, loggers, job.val is not None)
-    _fit(trainer, job.module, job.train, job.val, resume)
+    if rung is not None and rung.over:
+        rung.keep(job.module, watch.all)
+    else:
+        begin = resume or (rung.begin(job.train) if rung is not None else None)
+        _fit(trainer, job.module, job.train, job.val, begin)
+    steps = rung.facts["step"] if rung is not None else trainer.global_step
     net = job.net
     if cfg.trainer.strategy != "auto":
         net = _whole(job, watch.best, strategy, ranks)
     elif watch.best is not None:
         watch.best.restore(job.module)
-    _write_history(ctx, cfg, watch, trainer)
+    _write_history(ctx, cfg, watch, trainer, steps, rung)
     if ranks.rank:
         return
     count = write_model(
@@ -98,10 +108,12 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     seconds = time.monotonic() - began
     ctx.summary(
         {
-            "parameters": count, "steps": trainer.global_step, "seconds": round(seconds, 3), "resumed": bool(resume),
+            "parameters": count, "steps": steps, "seconds": round(seconds, 3), "resumed": bool(resume),
             "data_wait": round(watch.meter.data_wait, 4), "held": job.held,
         }
     )  # fmt: skip
+    if rung is not None:
+        ctx.summary({"steps_executed": steps - rung.started})
 
 
 def _whole(job: Job, best: BestWeights | None, strategy: Any, ranks: Ranks) -> nn.Module:
@@ -115,7 +127,9 @@ def _whole(job: Job, best: BestWeights | None, strategy: Any, ranks: Ranks) -> n
     return net
 
 
-def _watch(cfg: Any, ctx: Context, train: Loader, total: int | None, ranks: Ranks, strategy: Any) -> Watch:
+def _watch(
+    cfg: Any, ctx: Context, train: Loader, total: int | None, ranks: Ranks, strategy: Any, rung: Rung | None
+) -> Watch:
     """All callbacks in their order: generators first, the checkpoint last."""
     if cfg.callbacks.averaging and not strategy.AVERAGES:
         raise StepError(
@@ -141,7 +155,7 @@ def _watch(cfg: Any, ctx: Context, train: Loader, total: int | None, ranks: Rank
     last = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.FAMILY)
     mean = Averaging(cfg.callbacks.averaging) if cfg.callbacks.averaging else None
     ours: list[Any] = [
-        RandomState(ranks), MonitorCheck(monitors), spikes, meter, history, best, early, *extra, mean, last
+        RandomState(ranks), MonitorCheck(monitors), spikes, meter, history, best, early, *extra, rung, mean, last
     ]  # fmt: skip
     return Watch(history, best, early, meter, spikes, [callback for callback in ours if callback is not None])
 
@@ -166,14 +180,15 @@ def _fit(trainer: pl.Trainer, module: pl.LightningModule, train: Any, val: Any, 
         raise StepError(f"Lightning refuses this model: {error}", where="model") from error
 
 
-def _write_history(ctx: Context, cfg: Any, watch: Watch, trainer: pl.Trainer) -> None:
+def _write_history(ctx: Context, cfg: Any, watch: Watch, trainer: pl.Trainer, steps: int, rung: Rung | None) -> None:
     """`history.json`: the epochs, which one is the model, and why training ended. No times: equal runs, equal bytes."""
     monitor = watch.best.cfg.monitor if watch.best else None
-    reached = cfg.trainer.max_steps >= 0 and trainer.global_step >= cfg.trainer.max_steps
+    reached = cfg.trainer.max_steps >= 0 and steps >= cfg.trainer.max_steps
     early = watch.early is not None and watch.early.stopped_epoch > 0
     timers = [callback.time_remaining() for callback in trainer.callbacks if isinstance(callback, Timer)]
     late = any(left is not None and left <= 0 for left in timers) and trainer.current_epoch != cfg.trainer.max_epochs
-    ends = {"early_stopping": early, "max_steps": reached, "max_time": late}
+    cut = rung is not None and not rung.facts["ended"]
+    ends = {"early_stopping": early, "max_steps": reached, "max_time": late, "rung": cut}
     write_json(
         ctx.out("history") / "history.json",
         {

@@ -20,7 +20,7 @@ from mldlc.plan.context import StepError
 from mldlc.training.config import AutoObjective, Binary, Multiclass, Regression
 from mldlc.training.objective import auroc
 from mldlc.training.objectives import auto, binary, multiclass, regression
-from mldlc.training.spec import TRAIN
+from mldlc.training.spec import SCORES, TRAIN
 from tests.step_harness import run_step
 from tests.training import tables
 
@@ -143,3 +143,11 @@ def test_linear_model_finds_what_logistic_regression_finds(tmp_path: Path) -> No
     x = np.hstack([data.numeric, np.eye(3)[data.categorical[:, 0]]])
     theirs = LogisticRegression(C=1e6, max_iter=2000).fit(x, data.label).predict_proba(x)[:, 1]
     assert np.abs(ours - theirs).max() < 0.01
+
+
+@pytest.mark.parametrize("label", [TWO, THREE, VALUE], ids=["binary", "multiclass", "regression"])
+def test_scores_are_those_that_a_plan_is_told(label: dict[str, object]) -> None:
+    train = RNG.integers(0, len(label.get("classes", "abc")), 50)  # type: ignore[arg-type]
+    objective = auto.build(AutoObjective(kind="auto"), label, train)
+    raw = torch.from_numpy(RNG.normal(size=(50, objective.out_features))).float().squeeze(1)
+    assert tuple(objective.scores(raw, objective.encode(train))) == SCORES[objective.kind]

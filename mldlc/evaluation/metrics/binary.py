@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mldlc.evaluation.metrics.names import BINARY as BETTER
 from mldlc.evaluation.metrics.ratio import ratio
 
-BETTER = {
-    "auroc": "higher",
-    "average_precision": "higher",
-    "accuracy": "higher",
-    "f1": "higher",
-    "precision": "higher",
-    "recall": "higher",
-    "log_loss": "lower",
-    "brier": "lower",
-    "ece": "lower",
-}
 _CLIP = float(np.finfo(np.float32).eps)  # probabilities come as float32: saturated ones must not cost infinity
 
 

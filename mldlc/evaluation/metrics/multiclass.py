@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mldlc.evaluation.metrics.binary import auroc, cumulative
+from mldlc.evaluation.metrics.names import MULTICLASS as BETTER
 from mldlc.evaluation.metrics.ratio import ratio
 
-BETTER = {"accuracy": "higher", "macro_f1": "higher", "auroc": "higher", "log_loss": "lower"}
 _CLIP = float(np.finfo(np.float32).eps)
 
 

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mldlc.evaluation.metrics.names import REGRESSION as BETTER
 from mldlc.evaluation.metrics.ratio import ratio
-
-BETTER = {
-    "r2": "higher",
-    "rmse": "lower",
-    "mae": "lower",
-    "mape": "lower",
-    "median_ae": "lower",
-    "pearson": "higher",
-}
 
 
 def measure(label: np.ndarray, value: np.ndarray, weight: np.ndarray | None) -> dict[str, float | None]:
