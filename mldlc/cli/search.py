@@ -10,6 +10,7 @@ from mldlc.cli.frame import emit, request_from
 from mldlc.cli.views.progress import listener
 from mldlc.cli.views.search_text import about, table
 from mldlc.engine.result import Options
+from mldlc.loop.halving import halve
 from mldlc.loop.search import Found, Trial, search
 from mldlc.plan.plan import Plan
 
@@ -22,13 +23,14 @@ def run_search(args: argparse.Namespace, base: Plan, options: Options) -> int:
     text = sys.stderr if args.json else sys.stdout
     print(about(settings), file=text, flush=True)
     with stopping() as (stop, signals):
-        found = search(
+        found = (halve if settings["kind"] == "halving" else search)(
             request_from(args), base, options, lambda plan: listener(plan, args.json), stop,
             lambda line: print(line, file=text, flush=True),
         )  # fmt: skip
     if found.plan is not None and found.result is not None:
         show_result(found.plan, found.result, found.page, text)
-    print(f"Study {found.study}: {len(found.rounds)} rounds, {found.executed} steps executed.", file=text)
+    updates = f", {found.updates} optimizer steps" if found.updates else ""
+    print(f"Study {found.study}: {len(found.rounds)} runs, {found.executed} steps executed{updates}.", file=text)
     print("\n".join(table(found)), file=text)
     if found.status == "stopped":
         print("Stopped; the same command continues the search.", file=text)
@@ -45,6 +47,7 @@ def told(found: Found) -> dict[str, Any]:
         "objective": [{"metric": goal.metric, "mode": goal.mode} for goal in found.goals],
         "runs": found.rounds,
         "executed": found.executed,
+        "updates": found.updates,
         "trials": [_trial(trial) for trial in found.trials],
         "best": [trial.number for trial in found.best],
     }

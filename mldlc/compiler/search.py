@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mldlc.compiler.draft import Draft
+from mldlc.compiler.goals import expected
 from mldlc.config.groups import describe_groups
 from mldlc.config.provenance import COMMAND_LINE
 from mldlc.config.space import Choices, Interval, Param, plain, read_param
@@ -39,7 +40,8 @@ def search_settings(draft: Draft, sweep: Any) -> dict[str, Any] | None:
         )
     _fits_sampler(draft, sweep["sampler"], space)
     goals = sweep.get("objectives") or [sweep["objective"]]
-    return {**sweep, "objective": goals, "params": {name: plain(param) for name, param in space.items()}}
+    asked = {**sweep, "objective": goals, "params": {name: plain(param) for name, param in space.items()}}
+    return asked | {"expected": expected(draft, asked["until"], [goal["metric"] for goal in goals])}
 
 
 def _exists(draft: Draft, name: str, param: Param | None) -> None:

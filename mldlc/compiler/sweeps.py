@@ -66,9 +66,9 @@ class _Search(Config):
 class OptunaSearch(_Search):
     """A search by Optuna, round by round; needs the plugin in plugins/mldlc-optuna.
 
-    objectives: several of them, in place of `objective`. batch: points a round. timeout: seconds after which no round
-    starts. pruner: ends points that do badly while they train; startup_trials and warmup (validations of a point) are
-    what it waits for.
+    objectives: several of them, in place of `objective`. batch: points a round. timeout: seconds after which no
+    further round starts. pruner: ends points that do badly while they train; startup_trials and warmup (validations of
+    a point) are what it waits for.
     """
 
     kind: Literal["optuna"]
@@ -89,4 +89,20 @@ class OptunaSearch(_Search):
         return self
 
 
-Sweep = Annotated[Off | GridSweep | OptunaSearch, Field(discriminator="kind")]
+class HalvingSearch(_Search):
+    """Successive halving: n_points train min_epochs, the best 1/factor of them factor times as long, and so on.
+
+    The last ones train trainer.max_epochs, each from its own checkpoint: the schedule is that of the whole training.
+    n_points: of sampler random; grid takes all there are. rungs: filled by the search itself, round by round.
+    """
+
+    kind: Literal["halving"]
+    sampler: Literal["random", "grid"] = result("random")
+    objective: Goal = result(Goal())
+    n_points: int = result(9, ge=2)
+    factor: int = result(3, ge=2)
+    min_epochs: int = result(1, ge=1)
+    rungs: dict[str, Any] = result({})
+
+
+Sweep = Annotated[Off | GridSweep | OptunaSearch | HalvingSearch, Field(discriminator="kind")]

@@ -13,7 +13,7 @@ from mldlc.plan.diagnostic import Diagnostic
 if TYPE_CHECKING:
     from mldlc.config.seam import Composer
 
-SEARCHES = ("optuna",)
+SEARCHES = ("halving", "optuna")
 
 
 def spanning(

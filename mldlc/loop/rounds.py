@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,20 +13,14 @@ from mldlc.compiler.draft import CompileRequest, Selection
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.engine.result import Event, Options, Result
 from mldlc.loop.execute import run_settled
+from mldlc.loop.objective import Goal, measured
 from mldlc.plan.diagnostic import DiagnosticError, did_you_mean, fail
 from mldlc.plan.plan import Plan
 
 Listener = Callable[[Event], None]
 Watch = Callable[[Plan], AbstractContextManager[Listener]]
 Lines = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Goal:
-    """An objective: a metric, and whether less or more of it is better."""
-
-    metric: str
-    mode: str
+LACKING = "failed: it has no finite number of the objective's name"
 
 
 @dataclass
@@ -58,7 +52,10 @@ class Round:
 
 
 class Watcher:
-    """Hears the events of a round: notices a metric that nobody logs, and lets the search end points that do badly."""
+    """Hears the events of a round: notices a metric that nobody logs, and lets the search end points that do badly.
+
+    A metric that was not `expected` is missed after the first validation of a training, any other one at its end.
+    """
 
     def __init__(
         self,
@@ -68,10 +65,14 @@ class Watcher:
         stop: threading.Event,
         prune: Callable[[int, float, int], bool] | None,
         dropped: set[str],
+        expected: Collection[str] = (),
     ) -> None:
         self.points = {step.id: step.points for step in plan.steps}
+        self.trainings = {step.id for step in plan.steps if step.kind.startswith("training.")}
         self.goals, self.show, self.stop, self.prune, self.dropped = goals, show, stop, prune, dropped
+        self.expected = expected
         self.seen: dict[str, set[str]] = {}
+        self.validated: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
         self.lacking = ""
 
@@ -79,7 +80,11 @@ class Watcher:
         """One event of the engine."""
         self.show(event)
         if event.type == "metric":
-            name = str(event.data.get("name"))
+            name, at = str(event.data.get("name")), event.data.get("at")
+            if self.validated.get(event.step, at) != at:
+                self._miss(goal for goal in self.goals if goal.metric not in self.expected)
+            if name != "train_loss" and event.step in self.trainings:
+                self.validated.setdefault(event.step, at)
             self.seen.setdefault(event.step, set()).add(name)
             if self.prune is not None and name == self.goals[0].metric:
                 self.counts[event.step] = number = self.counts.get(event.step, 0) + 1
@@ -87,10 +92,15 @@ class Watcher:
                 if all(ends):
                     self.dropped.add(event.step)
         elif event.type == "step_finished" and event.step in self.seen:
-            for goal in self.goals:
-                if "." not in goal.metric and goal.metric not in self.seen[event.step] and not self.lacking:
-                    self.lacking = goal.metric
-                    self.stop.set()
+            self._miss(self.goals)
+
+    def _miss(self, goals: Iterable[Goal]) -> None:
+        """Stop the round for a goal that a step should have logged by now, and no step did."""
+        seen = set().union(*self.seen.values())
+        lacking = [goal.metric for goal in goals if "." not in goal.metric and goal.metric not in seen]
+        if lacking and not self.lacking:
+            self.lacking = lacking[0]
+            self.stop.set()
 
 
 def run_round(
@@ -105,11 +115,12 @@ def run_round(
     settings: dict[str, Any],
     until: str = "",
     prune: Callable[[int, float, int], bool] | None = None,
+    expected: Collection[str] = (),
 ) -> Round:
     """Compile and run some points up to stage `until`. settings: what the plan says of its search.
 
-    prune: (point, value, how many validations) -> whether to end it. DiagnosticError: what the config cannot be, or an
-    objective that no point has.
+    prune: (point, value, how many validations) -> whether to end it. expected: metrics that the config promises.
+    DiagnosticError: what the config cannot be, or an objective that no point has.
     """
 
     def compiled() -> Plan:
@@ -121,12 +132,22 @@ def run_round(
     plan = compiled()
     dropped: set[str] = set()
     with watch(plan) as show:
-        heard = Watcher(plan, goals, show, stop, prune, dropped)
+        heard = Watcher(plan, goals, show, stop, prune, dropped, expected)
         going = replace(options, on_error="keep_going", dropped=dropped)
         plan, result, page = run_settled(plan, compiled, going, heard, stop)
     if heard.lacking:
         raise _no_metric(heard.lacking, set().union(*heard.seen.values()))
-    return Round(plan, result, [_values(plan, result, point.id, goals, dropped) for point in plan.points], page)
+    values = [_values(plan, result, point.id, goals, dropped) for point in plan.points]
+    if LACKING in values and not any(isinstance(value, list) for value in values):
+        known = _known(plan, result, plan.points[values.index(LACKING)].id)
+        raise _no_metric(next(goal.metric for goal in goals if goal.metric not in known), known)
+    return Round(plan, result, values, page)
+
+
+def _known(plan: Plan, result: Result, point: int) -> dict[str, float]:
+    """Every number of a point that may be an objective."""
+    steps = [step for step in plan.steps if point in step.points and step.id in result.steps]
+    return measured((step.stage, result.steps[step.id].summary) for step in steps)
 
 
 def _values(plan: Plan, result: Result, point: int, goals: Sequence[Goal], dropped: set[str]) -> list[float] | str:
@@ -137,27 +158,13 @@ def _values(plan: Plan, result: Result, point: int, goals: Sequence[Goal], dropp
     for status in ("failed", "rejected", "waiting", "stopped"):
         if status in ends:
             return f"{status}: {ends[status].stage}"  # type: ignore[index]
-    known = dict(item for step in steps for item in _metrics(step.stage, result.steps[step.id].summary))
+    known = _known(plan, result, point)
     for goal in goals:
         if goal.metric not in known:
             if result.status == "stopped":
                 return "stopped"
-            raise _no_metric(goal.metric, known)
+            return LACKING
     return [known[goal.metric] for goal in goals]
-
-
-def _metrics(stage: str, summary: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Numbers of a step by name: what it logged, and `part.name` of what it measured, but never on test rows."""
-    for name, value in summary.items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and not name.startswith("test"):
-            yield name, float(value)
-            yield f"{stage}.{name}", float(value)
-    parts = summary.get("metrics")
-    for part, values in parts.items() if isinstance(parts, dict) else ():
-        if isinstance(values, dict) and part != "test":
-            for name, value in values.items():
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    yield f"{part}.{name}", float(value)
 
 
 def _no_metric(name: str, known: Any) -> DiagnosticError:

@@ -19,7 +19,8 @@ from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.config.space import Choices, line_of, read_param
 from mldlc.engine.result import Options, Result
-from mldlc.loop.rounds import Frozen, Goal, Lines, Watch, run_round
+from mldlc.loop.objective import Goal
+from mldlc.loop.rounds import Frozen, Lines, Watch, run_round
 from mldlc.plan.codec import digest
 from mldlc.plan.dag import reachable
 from mldlc.plan.diagnostic import fail
@@ -70,7 +71,10 @@ class Searcher(Protocol):
 
 @dataclass
 class Found:
-    """How a search ended. result: of the last plan that ran (the best points' whole plan, if the search got there)."""
+    """How a search ended. result: of the last plan that ran (the best points' whole plan, if the search got there).
+
+    executed: steps of plans that ran. updates: optimizer steps that were made, where the trainings count them.
+    """
 
     study: str
     goals: list[Goal]
@@ -82,6 +86,7 @@ class Found:
     result: Result | None = None
     page: Path | None = None
     executed: int = 0
+    updates: int = 0
 
 
 def search(ask: CompileRequest, base: Plan, options: Options, watch: Watch, stop: threading.Event, say: Say) -> Found:
@@ -95,17 +100,22 @@ def search(ask: CompileRequest, base: Plan, options: Options, watch: Watch, stop
     found, frozen, ended = Found(study, goals), Frozen(base), time.monotonic() + (settings["timeout"] or float("inf"))
     parent = ""
     while found.status == "ok":
+        if found.rounds and time.monotonic() >= ended:
+            say(f"No further round: sweep.timeout={settings['timeout']:g} s are over.")
+            break
         done = sum(trial.state != "running" for trial in searcher.trials())
         trials = (
             searcher.ask(min(settings["batch"], settings["n_trials"] - done)) if done < settings["n_trials"] else []
         )
-        if not trials or time.monotonic() >= ended:
+        if not trials:
             break
         say(f"Round {len(found.rounds) + 1}: {len(trials)} of {settings['n_trials']} points, {done} done.")
         told = {"study": study, "round": len(found.rounds) + 1, "parent": parent, "trials": [t.number for t in trials]}
+        told |= {"objective": settings["objective"]}
         pruning = settings["pruner"] != "none"
         turn = run_round(
             ask, [trial.lines for trial in trials], goals, frozen, options, watch, stop, settings=told, until=until,
+            expected=settings["expected"],
             prune=(lambda point, value, at, t=trials: searcher.prune(t[point].number, value, at)) if pruning else None,
         )  # fmt: skip
         parent = turn.plan.id
@@ -148,6 +158,8 @@ def take(found: Found, plan: Plan, result: Result) -> None:
     found.plan, found.result = plan, result
     found.rounds.append(result.run)
     found.executed += result.counts.get("run", 0)
+    ran = (step.summary for step in result.steps.values() if step.status == "ran")
+    found.updates += sum(int(summary.get("steps_executed", 0)) for summary in ran)
 
 
 def stage_of(base: Plan, settings: dict[str, Any]) -> str:
@@ -166,8 +178,8 @@ def study_of(base: Plan, settings: dict[str, Any], until: str) -> str:
     ends = [step.id for step in base.steps if not until or step.stage == until]
     within = reachable(upstream, ends)
     recipes = sorted(step.recipe for step in base.steps if step.id in within)
-    same = ("kind", "params", "objective", "sampler", "seed", "pruner")
-    asked = {name: settings.get(name) for name in same}
+    same = ("kind", "params", "objective", "sampler", "seed", "pruner", "n_points", "factor", "min_epochs")
+    asked = {name: settings[name] for name in same if name in settings}
     return digest(["search", recipes, sorted(base.snapshot.sources.items()), asked])[:16]
 
 

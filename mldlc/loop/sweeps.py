@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mldlc.engine.history import RunInfo
+from mldlc.loop.objective import measured
 from mldlc.plan.label import label_of, overrides_of
 from mldlc.plan.plan import Plan, load
 from mldlc.store.layout import existing_store
@@ -79,6 +80,9 @@ def sweep_of(plan: Plan, steps: Mapping[str, Mapping[str, Any]], outputs: Path) 
         seconds, ran, reused = _spent(mine[point.id], steps)
         end = _end(mine[point.id], steps)
         rows.append(PointRow(label, overrides_of(label), metrics, seconds, ran, reused, end))
+    goals = (plan.settings.get("search") or {}).get("objective") or []
+    if len(goals) == 1:
+        return _searched(plan, rows, mine, summaries, goals[0])
     best, by = _judged(plan, summaries)
     if not by:
         best, by = _unjudged(plan, steps, rows, outputs)
@@ -115,6 +119,25 @@ def _end(mine: Sequence[Any], steps: Mapping[str, Mapping[str, Any]]) -> str:
     ends = [f"{status[step.id]}: {step.stage} ({step.id})" for step in live if status[step.id] in UNFINISHED]
     skipped = [step.stage for step in live if status[step.id] == "skipped"]
     return ", ".join(ends) or (f"not reached: {', '.join(skipped)}" if skipped else "")
+
+
+def _searched(
+    plan: Plan,
+    rows: Sequence[PointRow],
+    mine: Mapping[int, Sequence[Any]],
+    summaries: Mapping[str, Mapping[str, Any]],
+    goal: Mapping[str, str],
+) -> Sweep:
+    """A round of a search: its points by the objective of the search."""
+    judged = []
+    for point, row in zip(plan.points, rows, strict=True):
+        value = measured((step.stage, summaries[step.id]) for step in mine[point.id]).get(goal["metric"])
+        metrics = {**row.metrics, "objective": {goal["metric"]: value}} if value is not None else row.metrics
+        judged.append(replace(row, metrics=metrics))
+    sweep = Sweep(tuple(judged), by=f"objective {goal['metric']}")
+    sign = -1.0 if goal["mode"] == "max" else 1.0
+    known = [(sign * value, row.label) for row in judged if (value := sweep.value(row)) is not None and not row.end]
+    return replace(sweep, best=min(known)[1] if known else "")
 
 
 def _judged(plan: Plan, summaries: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:

@@ -11,7 +11,9 @@ from mldlc.compiler.pipeline import compile_plan
 from mldlc.plan.diagnostic import DiagnosticError
 from tests.projects import Repository, repository
 
-SWEEP = "kind: optuna\nsampler: tpe\nobjective: {metric: val_loss}\nuntil: null\nparams:\n  second.value: {low: 1, high: 9}\n"
+SWEEP = (
+    "kind: optuna\nsampler: tpe\nobjective: {metric: loss}\nuntil: null\nparams:\n  second.value: {low: 1, high: 9}\n"
+)
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_the_space_comes_from_the_config_and_from_the_command_line(repo: Reposit
         "noop.value": {"low": 1.0, "high": 2.0, "integer": False},
         "tally": {"choices": ["default", "big"]},
     }
-    assert found["objective"] == [{"metric": "val_loss", "mode": "min"}] and len(plan.points) == 1
+    assert found["objective"] == [{"metric": "loss", "mode": "min"}] and len(plan.points) == 1
     again = repo.plan("sweep=optuna", "noop.value=interval(1,2)", "tally=default,big")
     assert again.settings == plan.settings and again.id == plan.id  # from the graph cache
     assert "search" not in repo.plan().settings

@@ -33,6 +33,7 @@ GIVEN = {
     ("distill", "logits"): ["teacher=trained"],
     ("distill", "features"): ["teacher=trained"],
     ("distill", "ensemble"): ["teacher=three"],
+    ("sweep", "halving"): ["optimizer.lr=interval(1e-4,1e-2)"],
     ("sweep", "optuna"): ["optimizer.lr=interval(1e-4,1e-2)"],
 }
 

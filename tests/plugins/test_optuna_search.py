@@ -135,6 +135,24 @@ def test_points_that_do_badly_end_early(tmp_path: Path, install: Install) -> Non
     assert summary["search"]["executed"] == 2 and "2 pruned" in text
 
 
+def test_successive_halving_ends_what_is_not_among_the_best(tmp_path: Path, install: Install) -> None:
+    searching = Searching(scoring(tmp_path, pause=0.4), install("mldlc-optuna"))
+    code, summary, _ = searching.run(
+        "score.x=3,40,50,60", "sweep.sampler=grid", "sweep.pruner=successive_halving", "executor.jobs=1"
+    )
+    assert code == 0 and summary["search"]["best"] == [0]
+    assert [trial["state"] for trial in summary["search"]["trials"]] == ["complete", "pruned", "pruned", "pruned"]
+
+
+def test_no_round_begins_after_the_timeout_and_the_same_command_goes_on(searching: Searching) -> None:
+    asked = (SPACE, "sweep.n_trials=4", "sweep.batch=2")
+    code, first, text = searching.run(*asked, "sweep.timeout=0.001")
+    assert code == 0 and "No further round: sweep.timeout=0.001 s are over." in text
+    assert [trial["state"] for trial in first["search"]["trials"]] == ["complete", "complete"]
+    code, again, _ = searching.run(*asked)
+    assert code == 0 and len(params(again)) == 4 and params(again)[:2] == params(first)
+
+
 def test_a_point_that_fails_is_told_and_the_search_goes_on(searching: Searching) -> None:
     code, summary, text = searching.run("score.shape=round,broken,square", "sweep.sampler=grid", "sweep.batch=3")
     assert code == 0 and "cannot be scored" in text and "1 failed" in text

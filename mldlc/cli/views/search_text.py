@@ -15,8 +15,8 @@ def about(settings: dict[str, Any]) -> str:
     """One line: what is searched for, over what."""
     goals = ", ".join(f"{goal['mode']} {goal['metric']}" for goal in settings["objective"])
     space = "; ".join(f"{name} {shown(read_param(value))}" for name, value in settings["params"].items())
-    size = f"{settings.get('n_trials') or settings.get('n_points')} points"
-    return f"Search ({settings['kind']}, {settings['sampler']}): {goals} in {size} over {space}"
+    count = settings.get("n_trials") or (settings["n_points"] if settings["sampler"] != "grid" else "all")
+    return f"Search ({settings['kind']}, {settings['sampler']}): {goals} in {count} points over {space}"
 
 
 def table(found: Found) -> list[str]:
