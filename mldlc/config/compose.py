@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mldlc.config.checks import check_kinds, check_resolved, refuse
@@ -12,10 +12,10 @@ from mldlc.config.diagnose import diagnose
 from mldlc.config.interpolate import Path as KeyPath
 from mldlc.config.interpolate import Resolution, is_constant, is_repeatable, overlay, resolve
 from mldlc.config.project import Project
-from mldlc.config.provenance import Provenance
+from mldlc.config.provenance import COMMAND_LINE, Provenance
 from mldlc.config.session import existing_folder
 from mldlc.config.spanning import spanning, without
-from mldlc.config.sweeping import Item, declared, expand, keys_of, lines_of, read_items, section_of
+from mldlc.config.sweeping import Item, declared, expand, key_of, keys_of, lines_of, read_items, section_of
 from mldlc.config.tree import Pin
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, Location, fail
 
@@ -140,12 +140,20 @@ class _Sweep:
                     self._check(job, resolution, provenance)
             except (DiagnosticError, *seam.Failure) as error:
                 failed.add(choices)
-                self._errors += diagnose(self.composer, job, error)
+                self._errors += self._placed(diagnose(self.composer, job, error), swept)
                 continue
             found.append(ComposedPoint(number, swept, resolution.config, provenance))
         if self._errors:
             raise self._failed()
         return tuple(found)
+
+    def _placed(self, found: list[Diagnostic], swept: tuple[str, ...]) -> list[Diagnostic]:
+        """Mistakes in overrides that a config declares, at the place where it does."""
+        own = {key_of(line): self._places[line] for line in swept if line in self._places}
+        return [
+            replace(item, where=own[item.key]) if item.where == COMMAND_LINE and item.key in own else item
+            for item in found
+        ]
 
     def _failed(self) -> DiagnosticError:
         """All the mistakes, each once, by place."""

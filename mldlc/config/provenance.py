@@ -52,9 +52,12 @@ class Provenance:
         self._lines = lines
         self._resolution = resolution
 
-    def writers(self, key: str) -> list[Writer]:
-        """Every writer of a key, or of a part of it, in merge order: the last one wins. [] for an unknown key."""
-        path = tuple(key.split(".")) if key else ()
+    def writers(self, key: str | tuple[str, ...]) -> list[Writer]:
+        """Every writer of a key, or of a part of it, in merge order: the last one wins. [] for an unknown key.
+
+        key: dotted, or its parts where one of them has a dot in it.
+        """
+        path = key if isinstance(key, tuple) else tuple(key.split(".")) if key else ()
         found: list[Writer] = []
         for text in _texts_of(self._composer, self._lines):
             _apply(found, path, text.package, lambda rest, t=text: _in_file(t.root, rest, t.file))  # type: ignore[misc]
@@ -71,11 +74,11 @@ class Provenance:
                 _apply(found, path, target, lambda rest, v=value, w=where: _in_value(v, rest, w))  # type: ignore[misc]
         return [writer for writer in found if writer.value != "???"] or found  # `???` leaves what was there
 
-    def locate(self, key: str) -> Location | None:
+    def locate(self, key: str | tuple[str, ...]) -> Location | None:
         """Where the last writer of a key, or of its nearest existing parent, wrote it; None when nobody did."""
-        path = key.split(".")
+        path = key if isinstance(key, tuple) else tuple(key.split("."))
         for end in range(len(path), 0, -1):
-            found = self.writers(".".join(path[:end]))
+            found = self.writers(path[:end])
             if found:
                 return found[-1].where
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from mldlc.plan.diagnostic import did_you_mean
 
-_BARE = re.compile(r"[A-Za-z_][\w./-]*")
+_BARE = re.compile(r"[A-Za-z_/][\w./-]*( [\w./-]+)*", re.ASCII)
 _WORDS = {"true", "false", "null", "nan", "inf"}
 _KEYS = ("low", "high", "log", "step", "integer", "choices")
 
@@ -131,7 +131,7 @@ def line_of(key: str, value: Any) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """A value in Hydra's grammar; a text is quoted where it might be read as something else."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):

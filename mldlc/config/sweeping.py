@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldlc.config.blame import readable
 from mldlc.config.provenance import COMMAND_LINE
+from mldlc.config.space import line_of
 from mldlc.plan.diagnostic import Diagnostic, Location
 from mldlc.plan.label import pieces
 
@@ -140,11 +141,12 @@ def keys_of(item: Item) -> set[str]:
 
 
 def declared(
-    composer: Composer, sweep: Any, taken: set[str], locate: Callable[[str], Location | None]
+    composer: Composer, sweep: Any, taken: set[str], locate: Callable[[tuple[str, ...]], Location | None]
 ) -> tuple[list[Axis], list[Diagnostic]]:
     """What the config group `sweep` asks for: (axes, mistakes). Its shape is checked with all other groups later.
 
-    taken: keys that the command line sets: it wins, and the sweep goes over the rest. locate: place of a config key.
+    taken: keys that the command line sets: it wins, and the sweep goes over the rest. locate: place of a config key,
+    which is given by its parts.
     """
     if not isinstance(sweep, Mapping) or sweep.get("kind") != "grid" or not _shaped(sweep):
         return [], []
@@ -153,24 +155,24 @@ def declared(
     def column(key: str, values: Any) -> list[str]:
         """`key=value` of each value: a text is in Hydra's sweep grammar."""
         listed = values if isinstance(values, list) else [values]
-        lines = [f"{key}={values}"] if isinstance(values, str) else [f"{key}={literal(composer, v)}" for v in listed]
+        lines = [f"{key}={values}"] if isinstance(values, str) else [line_of(key, value) for value in listed]
         good, wrong = readable(composer, lines, True)
         found.extend(wrong)
         return [value for line in good for value in (_values(composer, line) if isinstance(values, str) else [line])]
 
-    at = {part: locate(f"sweep.{part}") for part in ("params", "zip", "vary", "points") if sweep[part]}
     axes = [
-        Axis(tuple((line,) for line in column(key, values)), at["params"]) for key, values in sweep["params"].items()
+        Axis(tuple((line,) for line in column(key, values)), locate(("sweep", "params", key)))
+        for key, values in sweep["params"].items()
     ]
-    for pair in sweep["zip"]:
+    for number, pair in enumerate(sweep["zip"]):
         axis, wrong = _paired("zip", [column(key, values) for key, values in pair.items()])
-        axes += [replace(axis, where=at["zip"])] if axis else []
+        axes += [replace(axis, where=locate(("sweep", "zip", str(number))))] if axis else []
         found += wrong
     varied = [(line,) for key, values in sweep["vary"].items() for line in column(key, values)]
-    axes += [Axis(((), *varied), at["vary"])] if varied else []
+    axes += [Axis(((), *varied), locate(("sweep", "vary")))] if varied else []
     listed = [tuple(line for key, value in point.items() for line in column(key, [value])) for point in sweep["points"]]
-    axes += [Axis(tuple(listed), at["points"])] if listed else []
-    located = [replace(item, where=locate("sweep")) for item in found]
+    axes += [Axis(tuple(listed), locate(("sweep", "points")))] if listed else []
+    located = [replace(item, where=locate(("sweep",))) for item in found]
     return [axis for axis in (_without(item, taken) for item in axes) if axis is not None], located
 
 
@@ -188,28 +190,3 @@ def _without(axis: Axis, taken: set[str]) -> Axis | None:
     kept = (tuple(line for line in lines if key_of(line) not in taken) for lines in axis.alternatives)
     alternatives = tuple(dict.fromkeys(kept))
     return replace(axis, alternatives=alternatives) if any(alternatives) else None
-
-
-def literal(composer: Composer, value: Any) -> str:
-    """A value in Hydra's grammar; a text is quoted only where it would be read as something else."""
-    match value:
-        case None | bool():
-            return {None: "null", True: "true", False: "false"}[value]
-        case list():
-            return f"[{','.join(literal(composer, item) for item in value)}]"
-        case Mapping():
-            return "{" + ",".join(f"{key}:{literal(composer, item)}" for key, item in value.items()) + "}"
-        case str():
-            return value if _reads_as(composer, value) else "'" + value.replace("'", "\\'") + "'"
-    return str(value)
-
-
-def _reads_as(composer: Composer, text: str) -> bool:
-    """Whether an unquoted text is read as itself, and not as a number, a list, a sweep or nothing at all."""
-    from mldlc.config import seam
-
-    try:
-        override = composer.parse(f"key={text}")
-    except seam.Failure:
-        return False
-    return not override.is_sweep_override() and override.value() == text

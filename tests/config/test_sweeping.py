@@ -179,6 +179,21 @@ def test_a_declared_sweep_in_an_experiment_and_its_mistakes(repo: Repo) -> None:
     assert text.startswith("conf/experiment/many.yaml:2: 'seed=interval(0, 1)': an interval has no list of points")
 
 
+@pytest.mark.parametrize(
+    ("written", "changed", "told"),
+    [
+        ('"mlp,cnn"', '"mlp,cnm"', "conf/sweep/s.yaml:4: no option 'cnm' in group 'model'; did you mean 'cnn'?"),
+        ("optimizer.lr:", "optimizer.lrr:", "conf/sweep/s.yaml:3: unknown key 'optimizer.lrr'; did you mean 'optimizer.lr'?"),
+        ("seed: [1, 2]", "sed: [1, 2]", "conf/sweep/s.yaml:6: no config group or key 'sed'; did you mean 'seed'?"),
+    ],
+)  # fmt: skip
+def test_what_a_declared_sweep_names_wrongly_is_told_where_it_does(
+    repo: Repo, written: str, changed: str, told: str
+) -> None:
+    found = errors(repo({"conf/sweep/s.yaml": DECLARED.replace(written, changed)}), "+sweep=s")
+    assert len(found) == 1 and found[0].startswith(told)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text("ab12.=:/-", min_size=1), min_size=1))
 def test_pieces_join_to_the_text(parts: list[str]) -> None:
