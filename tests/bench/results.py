@@ -28,8 +28,8 @@ def verdict(value: float, bound: float) -> str:
     return "holds" if value <= bound else "missed"
 
 
-def keep(title: str, body: str) -> None:
-    """Print a section and put it into RESULTS.md in place of the older one of that title."""
+def keep(title: str, body: str, *, write: bool = True) -> None:
+    """Print a section and, if it is to be kept, put it into RESULTS.md in place of the older one of that title."""
     now = datetime.datetime.now(datetime.UTC).date().isoformat()
     cpus = len(os.sched_getaffinity(0))
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
@@ -39,6 +39,8 @@ def keep(title: str, body: str) -> None:
     )
     section = f"## {title}\n\n{stamp}\n\n{body}\n"
     print(section, flush=True)
+    if not write:
+        return
     text = FILE.read_text() if FILE.exists() else HEAD
     old = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.S | re.M)
     text = old.sub(lambda _: section + "\n", text) if old.search(text) else f"{text.rstrip()}\n\n{section}"

@@ -3,6 +3,7 @@
 Run: python -m tests.bench.sweeps [--quick]. Stock Hydra runs `-m` with its basic launcher and with the joblib launcher,
 which is installed into a folder of its own (left out where it cannot be fetched). The script trains every point from
 scratch in one process, as Hydra's multirun does. Fresh processes, interleaved; CPU and PSS of the whole process tree.
+--quick shows that it runs: few points, one round, no memory, no joblib, nothing kept.
 """
 
 from __future__ import annotations
@@ -33,19 +34,20 @@ def main(quick: bool = False) -> None:
     """Measure both and keep the tables."""
     root = Path(tempfile.mkdtemp())
     try:
-        nothing(root / "noop", 1 if quick else 5)
+        nothing(root / "noop", quick)
         adult(root / "adult", quick)
     finally:
         shutil.rmtree(root)
 
 
-def nothing(root: Path, rounds: int) -> None:
+def nothing(root: Path, quick: bool) -> None:
     """20 points that do nothing: what a point costs beside the work in it."""
+    count, rounds = (4, 1) if quick else (20, 5)
     project = noops(root / "mldlc", 1)
     conf = _stock_conf(root, project / "conf")
-    joblib = _joblib(root)
+    joblib = None if quick else _joblib(root)
     env = {"SWEEP_CONF": str(conf)}
-    sweep = ("-m", "noop.value=range(20)")
+    sweep = ("-m", f"noop.value=range({count})")
     script = [sys.executable, str(SCRIPTS / "noop.py"), *sweep]
 
     def ours() -> Cost:
@@ -67,12 +69,14 @@ def nothing(root: Path, rounds: int) -> None:
     for name, found in costs.items():
         wall, cpu = (statistics.median(getattr(cost, part) for cost in found) for part in ("wall", "cpu"))
         rows.append([name, f"{wall:.2f}", f"{cpu:.2f}", f"{wall / base:.2f}"])
-    keep("Sweep of 20 no-op points beside stock Hydra", table(["way", "wall s", "CPU s", "wall / basic"], rows))
+    title = f"Sweep of {count} no-op points beside stock Hydra"
+    keep(title, table(["way", "wall s", "CPU s", "wall / basic"], rows), write=not quick)
 
 
 def adult(root: Path, quick: bool) -> None:
     """8 learning rates x 4 widths of an MLP on Adult, against the same points trained by a stock script."""
-    rates, widths, epochs = (RATES[:2], WIDTHS[:2], 1) if quick else (RATES, WIDTHS, 3)
+    rates, widths, epochs = (RATES[:2], WIDTHS[:1], 1) if quick else (RATES, WIDTHS, 3)
+    ways = (False,) if quick else (False, True)  # sampling memory costs CPU: that run is not timed
     points = len(rates) * len(widths)
     fixed = ["experiment=adult", "model=mlp", "optimizer=adamw", "callbacks=none", f"trainer.max_epochs={epochs}"]
     fixed += ["prepare.numeric.log1p=none", "model.dropout=0.2"]
@@ -85,7 +89,7 @@ def adult(root: Path, quick: bool) -> None:
     counts = {}
     timed = Cost(0.0, 0.0)
     for name, extra in (("mldlc run -m", ()), ("mldlc run -m, no profile, checks, page", LEAN)):
-        for memory in (False, True):  # sampling memory costs CPU: that run is not timed
+        for memory in ways:
             outputs = tempfile.mkdtemp(prefix="outputs", dir=root)
             command = [*MLDLC, "run", *sweep, *fixed, *extra, f"paths.outputs={outputs}", "--json"]
             cost = run(command, root, memory=memory)
@@ -93,7 +97,7 @@ def adult(root: Path, quick: bool) -> None:
         counts[name] = _stages(Path(outputs))
         best = _best(cost.out)
         rows.append((name, timed, cost.memory, sum(counts[name].values()), best))
-    for memory in (False, True):
+    for memory in ways:
         out = root / f"metrics{memory}.jsonl"
         env = {"SWEEP_CONF": str(conf), "SWEEP_DATA": str(DATA), "SWEEP_OUT": str(out)}
         cost = run([sys.executable, str(SCRIPTS / "adult.py"), *sweep, *fixed], root, memory=memory, env=env)
@@ -113,7 +117,7 @@ def adult(root: Path, quick: bool) -> None:
     slower = rows[1][1].wall / base.wall
     body += f"\n\nRan once for all {points} points: {', '.join(once)}. The script's steps: read, split, prepare, train, test."
     body += f"\nWall a trained point over the script, same work: {slower:.2f}, {verdict(slower, 1.0)} (1.0)."
-    keep(f"Sweep of Adult, {points} points, {epochs} epochs", body)
+    keep(f"Sweep of Adult, {points} points, {epochs} epochs", body, write=not quick)
 
 
 def _stock_conf(root: Path, over: Path | None) -> Path:
