@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mldlc.compiler.code import CodeHasher
-from mldlc.compiler.draft import Draft, Typed
+from mldlc.compiler.draft import Draft, Node, Typed
 from mldlc.compiler.observe import observe_packages, observe_sources
 from mldlc.plan.codec import digest, ordered_digest
 from mldlc.plan.diagnostic import Location, fail
@@ -20,7 +20,8 @@ def run(draft: Draft) -> None:
     nodes = list(draft.nodes.values())
     hasher = CodeHasher(draft.code, draft.outputs / "cache" / "code.json")
     observe_packages(draft, {name for node in nodes for name in node.typed.packages})
-    observe_sources(draft, [(_portable(ref, draft.root), node) for node in nodes for ref in node.typed.sources])
+    sources = _sources(draft, nodes)
+    observe_sources(draft, [(ref, node) for node in nodes for ref in sources[id(node.typed)]])
     codes: dict[int, tuple[dict[str, str], str]] = {}
     identities: dict[int, str] = {}
     for node in nodes:
@@ -31,7 +32,7 @@ def run(draft: Draft) -> None:
             identities[id(typed)] = ordered_digest(typed.identity)
         node.code, node.code_digest = codes[id(typed)]
         node.identity_digest = identities[id(typed)]
-        refs = [_portable(ref, draft.root) for ref in typed.sources]
+        refs = sources[id(typed)]
         node.observed = tuple(
             Source(
                 ref.uri,
@@ -58,6 +59,20 @@ def run(draft: Draft) -> None:
         )
     hasher.save()
     _name(draft)
+
+
+def _sources(draft: Draft, nodes: list[Node]) -> dict[int, list[SourceRef]]:
+    """What each typed stage reads from outside; of a project that is read from git, as its commit holds it."""
+    found = {id(node.typed): [(ref, "") for ref in node.typed.sources] for node in nodes}
+    if draft.rev and not draft.ask.offline and any(found.values()):
+        from mldlc.compiler.revision_data import RevisionData
+
+        data = RevisionData(draft)
+        found = {stage: [data.at(ref) for ref, _ in refs] for stage, refs in found.items()}
+        data.save()
+        for node in nodes:
+            node.note = "; ".join(dict.fromkeys(note for _, note in found[id(node.typed)] if note))
+    return {stage: [_portable(ref, draft.root) for ref, _ in refs] for stage, refs in found.items()}
 
 
 def _closure(hasher: CodeHasher, typed: Typed, draft: Draft) -> dict[str, str]:

@@ -73,7 +73,11 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
             try:
                 token, draft.contents[ref.uri] = source_identity(ref, cache, HASH_LIMIT)
             except DiagnosticError as error:
-                wrong[ref.uri] = _placed(draft, node, error.diagnostics[0])
+                problem = error.diagnostics[0]
+                if draft.rev:
+                    nor = f"{problem.message}, and git holds none at {draft.snapshot.git['rev'][:7]}"
+                    problem = replace(problem, message=nor)
+                wrong[ref.uri] = _placed(draft, node, problem)
                 continue
             if token is not None:
                 tokens[ref.uri] = token

@@ -27,7 +27,7 @@ def run(draft: Draft) -> None:
         node.key = _key(draft, node)
         _look_up(draft, store, node, forced)
         if node.action == "run":
-            node.note = changed(draft, store, node)
+            node.note = "; ".join(filter(None, (node.note, changed(draft, store, node))))
     _demand(draft)
     _one_target(draft)
 

@@ -16,7 +16,7 @@ from mldlc.config.tree import decode
 from mldlc.plan.diagnostic import DiagnosticError, Location, did_you_mean, fail
 
 _ADDRESS = re.compile(r"git://(?P<rev>[^:]+):(?P<dir>[^@]*)@(?P<repo>.+)", re.S)
-_LFS = b"version https://git-lfs.github.com/spec/"
+LFS = b"version https://git-lfs.github.com/spec/"
 FORM = "git://<revision>:<folder>@<path or URL of the repository>"
 SUBMODULE, LINK = "160000", "120000"
 
@@ -92,7 +92,7 @@ class GitTree:
         if found not in self._blobs:
             self._blobs |= read_objects(self.address.repo, [(found, self._entries[found][1])])
         data = self._blobs[found]
-        if data.startswith(_LFS):
+        if data.startswith(LFS):
             raise self._unfit(path, "is a Git LFS pointer, its text is not in the repository")
         return data
 
@@ -121,6 +121,19 @@ class GitTree:
         self._blobs |= read_objects(self.address.repo, [pair for pair in missing if pair[1] in sizes])
         found = {name: self.read_bytes(name) for name in sorted(names)}
         return {name: data for name, data in found.items() if data is not None}
+
+    def files(self) -> list[str]:
+        """Every file below the folder, links among them."""
+        return [path for path, (mode, _) in self._entries.items() if mode != SUBMODULE]
+
+    def object_of(self, path: str) -> str | None:
+        """The object of a file, links followed; None where they lead to none."""
+        found = self._follow(posixpath.normpath(path), path)
+        return self._entries[found][1] if found is not None else None
+
+    def is_submodule(self, path: str) -> bool:
+        """Whether `path` is another repository."""
+        return self._entries.get(path, ("", ""))[0] == SUBMODULE
 
     def where(self, path: str) -> str:
         """The name of a file in messages."""

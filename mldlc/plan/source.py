@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Identity = Literal["content", "version", "stat", "always"]
@@ -26,3 +29,17 @@ class SourceRef:
     version: str = ""
     patterns: tuple[str, ...] = ()
     root: str = ""
+
+
+def fixed_folder(patterns: tuple[str, ...]) -> str:
+    """The deepest folder above every file that the patterns can match: what is below it is told by name.
+
+    So `data/*/x.csv` is another source where `year=2024` becomes `year=2025`, which partition names and functions of
+    the project see; and it is the same one where `data` moves.
+    """
+    fixed = []
+    for pattern in patterns:
+        parts = Path(pattern).parts
+        wild = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+        fixed.append(str(Path(*parts[: min(wild, len(parts) - 1)])))
+    return os.path.commonpath(fixed) if fixed else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mldlc.config.schema import Config, location, result, runtime
 from mldlc.plan.codec import canonical
-from mldlc.plan.source import Identity, SourceRef
+from mldlc.plan.source import Identity, SourceRef, fixed_folder
 
 Role = Literal["feature", "label", "row_id", "entity", "event_time", "created_time", "weight", "group", "ignore"]
 Dtype = Literal[
@@ -123,27 +122,13 @@ def source_refs(cfg: Any) -> tuple[SourceRef, ...]:
             paths = tuple(str(file) for pattern in source.files for file in files_of(pattern) or [pattern])
             uri += "#" + ",".join(source.files)
             patterns = tuple(source.files)
-            return (SourceRef(uri, source.target, paths, "content", patterns=patterns, root=_root(patterns)),)
+            return (SourceRef(uri, source.target, paths, "content", patterns=patterns, root=fixed_folder(patterns)),)
     if source.path.startswith(VERSIONED):
         return (SourceRef(source.path, source.path, (), "version"),)
     path = Path(source.path)
     files = tuple(str(file) for file in files_of(source.path) or [path])
-    root = _root((source.path,)) if files != (str(path),) else ""
+    root = fixed_folder((source.path,)) if files != (str(path),) else ""
     return (SourceRef(f"file:{path}", path.name, files, source.identity, source.version, (source.path,), root),)
-
-
-def _root(patterns: tuple[str, ...]) -> str:
-    """The deepest folder above every file that the patterns can match: what is below it is told by name.
-
-    So `data/*/x.csv` is another source where `year=2024` becomes `year=2025`, which partition names and functions of
-    the project see; and it is the same one where `data` moves.
-    """
-    fixed = []
-    for pattern in patterns:
-        parts = Path(pattern).parts
-        wild = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-        fixed.append(str(Path(*parts[: min(wild, len(parts) - 1)])))
-    return os.path.commonpath(fixed) if fixed else ""
 
 
 def files_of(pattern: str) -> list[Path]:
