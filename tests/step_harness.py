@@ -97,7 +97,7 @@ class HarnessContext:
     def intact(self, path: Path) -> bool:
         return True
 
-    def ranks(self, count: int, entry: str) -> None:
+    def ranks(self, count: int, entry: str, preload: Sequence[str] = ()) -> None:
         raise NotImplementedError("ranks need an engine: tests.ranked_step")
 
     def adopt(self, port: str, name: str, path: Path) -> None:

@@ -124,13 +124,13 @@ class StepContext:
     def map(self, items: Sequence[tuple[str, T]], fn: Callable[[str, T, Path], None]) -> dict[str, Path]:
         return self._mapper.run(items, fn, self.progress)
 
-    def ranks(self, count: int, entry: str) -> None:
+    def ranks(self, count: int, entry: str, preload: Sequence[str] = ()) -> None:
         from mldlc.engine import ranks, step_file
 
         path = self._work / "step.json"
         if not path.exists():
             step_file.write(self._file, path)
-        told = ranks.launch(path, entry, count, self._work, self._say, self._cancelled)
+        told = ranks.launch(path, entry, preload, count, self._work, self._say, self._cancelled)
         self.facts.update(told["facts"])
         self._adopted.update(told["adopted"])
 

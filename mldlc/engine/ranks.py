@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,13 @@ class _Heard:
     cancelled: bool = False
 
 
-def launch(step: Path, entry: str, count: int, work: Path, say: Say, cancelled: Callable[[], bool]) -> dict[str, Any]:
+def launch(
+    step: Path, entry: str, preload: Sequence[str], count: int, work: Path, say: Say, cancelled: Callable[[], bool]
+) -> dict[str, Any]:
     """Run `entry` in `count` ranks on this machine and give what rank 0 found: {facts, adopted}.
 
-    Ranks are forked from a server that has imported the entry once. They die with this process (their parent's death
-    signal, and the end of their socket). Raises Cancelled, or failure.Told with what went wrong first.
+    Ranks are forked from a server that has imported the entry and `preload` once. They die with this process (their
+    parent's death signal, and the end of their socket). Raises Cancelled, or failure.Told with what went wrong first.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0mldlc-{uuid.uuid4().hex}"
@@ -62,7 +64,7 @@ def launch(step: Path, entry: str, count: int, work: Path, say: Say, cancelled: 
     order = RankOrder(str(step), entry, address, str(work))
     ended: dict[str, Any] = {}
     # in a thread of its own torchrun's agent installs no signal handlers: this process keeps its way to stop
-    agent = threading.Thread(target=_agent, args=(order, count, ended), name="torchrun", daemon=True)
+    agent = threading.Thread(target=_agent, args=(order, preload, count, ended), name="torchrun", daemon=True)
     agent.start()
     try:
         heard = _listen(listener, agent, say, cancelled)
@@ -77,7 +79,7 @@ def launch(step: Path, entry: str, count: int, work: Path, say: Say, cancelled: 
     return heard.done
 
 
-def _agent(order: RankOrder, count: int, ended: dict[str, Any]) -> None:
+def _agent(order: RankOrder, preload: Sequence[str], count: int, ended: dict[str, Any]) -> None:
     """torchrun's elastic agent, until all ranks are at an end."""
     try:
         from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
@@ -87,7 +89,8 @@ def _agent(order: RankOrder, count: int, ended: dict[str, Any]) -> None:
 
         # its one warning is about the handlers, see `launch`; what ranks die of is told by `_verdict`
         logging.getLogger("torch.distributed.elastic").setLevel(logging.ERROR)
-        multiprocessing.set_forkserver_preload([order.entry.partition(":")[0], rank.__name__])
+        os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # else imports start CUDA, which no fork survives
+        multiprocessing.set_forkserver_preload([order.entry.partition(":")[0], rank.__name__, *preload])
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=count, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
             rdzv_endpoint="127.0.0.1:0", local_addr="127.0.0.1", max_restarts=0, monitor_interval=0.1,

@@ -91,12 +91,13 @@ class Context(Protocol):
         """
         ...
 
-    def ranks(self, count: int, entry: str) -> None:
+    def ranks(self, count: int, entry: str, preload: Sequence[str] = ()) -> None:
         """Run `entry` ("module:function", called like the step's implementation) in `count` processes of torchrun.
 
         Each has torchrun's environment and a context of its own with its `rank`. Rank 0 speaks for the step: its
         events, its summary and what it writes under `out()` count; scratch is one folder for all. What fails in a
         rank fails here, and a request to stop reaches every rank's `cancelled()`, not all at the same moment.
+        preload: modules that are imported once for all ranks, besides that of the entry.
         """
         ...
 

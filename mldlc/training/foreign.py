@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_RANKS = "several devices: trainer=ddp and trainer.devices=2"
+_RANKS = "several devices: trainer=ddp (or fsdp2, deepspeed_zero2) and trainer.devices=2"
 _PLUGIN = "write a LightningModule of your own: model=custom"
 _EVALUATED = "parts are evaluated by the stage 'evaluate', whole: evaluate.parts=[test]"
 _STORED = "a run keeps its best weights and resumes by itself; callbacks.checkpoint says which are best"

@@ -86,9 +86,7 @@ class BestWeights(pl.Callback):
     copy: gives all weights of a module, on rank 0 at least; a collective where they are sharded.
     """
 
-    def __init__(
-        self, cfg: BestCheckpoint, ranks: Ranks, copy: Callable[[pl.LightningModule], dict[str, Tensor]]
-    ) -> None:
+    def __init__(self, cfg: BestCheckpoint, ranks: Ranks, copy: Copy) -> None:
         self.cfg, self.ranks, self.copy = cfg, ranks, copy
         self.best: float | None = None
         self.epoch: int | None = None
@@ -115,3 +113,15 @@ class BestWeights(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.epoch, self.weights = state_dict["best"], state_dict["epoch"], state_dict["weights"]
+
+
+class LastWeights(pl.Callback):
+    """Copies the weights at the end, where no validation was best, while the strategy that shards them still stands."""
+
+    def __init__(self, best: BestWeights | None, copy: Copy) -> None:
+        self.best, self.copy = best, copy
+        self.weights: dict[str, Tensor] = {}
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.best is None or self.best.best is None:
+            self.weights = self.copy(pl_module)

@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from mldlc.artifacts.model import joined, squeezed, takes_columns
 from mldlc.plan.context import StepError
@@ -83,6 +84,8 @@ class TabularModule(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         # the gradient scaler of 16-mixed unscales outside the optimizer, which a fused one does not allow with clipping
         fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
+        if isinstance(self.optimizer_cfg, Sgd) and any(isinstance(p, DTensor) for p in self.net.parameters()):
+            fused = False  # torch has no such kernel for shards
         optimizer = build_optimizer(self.optimizer_cfg, self.trained(), fused)
         return configure(self.optimizer_cfg, optimizer, self.epoch_steps, self.total_steps)
 

@@ -99,7 +99,7 @@ def rung_of(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks, str
             f"a training with {set_[0]} cannot be cut into pieces",
             where=f"trainer.{set_[0]}", hint="leave it null in a search that halves",
         )  # fmt: skip
-    if strategy.FAMILY != "whole":
+    if strategy.family(cfg.trainer) != "whole":
         raise StepError(
             f"strategy '{cfg.trainer.strategy}' shards the model, which pieces of a training cannot take over",
             where="trainer.strategy", hint="use trainer=ddp or one device in a search that halves",

@@ -24,8 +24,12 @@ SCORES = {
     "regression": ("r2", "rmse", "mae"),
     "language_model": (),
 }
-STRATEGIES = {name: f"mldlc.training.strategies.{name}" for name in ("ddp",)} | {
-    "auto": "mldlc.training.strategies.single"
+_STRATEGIES = "mldlc.training.strategies"
+STRATEGIES = {
+    "auto": f"{_STRATEGIES}.single",
+    "ddp": f"{_STRATEGIES}.ddp",
+    "fsdp2": f"{_STRATEGIES}.fsdp2",
+    **{f"deepspeed_{stage}": f"{_STRATEGIES}.deepspeed" for stage in ("zero1", "zero2", "zero3", "offload")},
 }
 
 

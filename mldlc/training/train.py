@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -22,7 +23,7 @@ from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training import language, tabular
 from mldlc.training.averaging import Averaging
 from mldlc.training.checkpoint import Checkpointer, RandomState, resumable
-from mldlc.training.history import FORMAT, BestWeights, History, MonitorCheck
+from mldlc.training.history import FORMAT, BestWeights, History, LastWeights, MonitorCheck
 from mldlc.training.job import Job
 from mldlc.training.loader import Loader
 from mldlc.training.meter import Meter
@@ -42,6 +43,7 @@ class Watch:
 
     history: History
     best: BestWeights | None
+    last: LastWeights | None
     early: EarlyStopping | None
     meter: Meter
     spikes: SpikeWatch | None
@@ -61,7 +63,8 @@ def start(ctx: Context, cfg: Any, inputs: Mapping[str, Any], here: Run, entry: s
     if cfg.trainer.strategy == "auto":
         here(ctx, cfg, inputs)
     else:
-        ctx.ranks(cfg.trainer.devices, entry)
+        strategy = importlib.import_module(STRATEGIES[cfg.trainer.strategy])
+        ctx.ranks(cfg.trainer.devices, entry, strategy.preload(cfg.trainer))
 
 
 def train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
@@ -80,13 +83,12 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     seed_everything(cfg.trainer, cfg.trainer.threads)
     ranks, strategy = Ranks(ctx.rank, ctx.world), importlib.import_module(STRATEGIES[cfg.trainer.strategy])
     job = make(ctx, cfg, inputs, ranks)
-    strategy.prepare(cfg.trainer, job.module)
+    built = strategy.build(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)
     rung = rung_of(ctx, cfg, inputs, ranks, strategy) if hasattr(cfg, "rung") else None
     watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy, rung)
-    resume = resumable(ctx, job.train, ranks, strategy.FAMILY, strategy.RESIZES)
+    resume = resumable(ctx, job.train, ranks, strategy.family(cfg.trainer), strategy.RESIZES)
     loggers = user_objects(cfg.callbacks.loggers, Logger, "callbacks.loggers") if ranks.rank == 0 else []
-    built = strategy.build(cfg.trainer)
     trainer = build_trainer(cfg.trainer, ctx, built, watch.all, loggers, job.val is not None)
     if rung is not None and rung.over:
         rung.keep(job.module, watch.all)
@@ -96,7 +98,7 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     steps = rung.facts["step"] if rung is not None else trainer.global_step
     net = job.net
     if cfg.trainer.strategy != "auto":
-        net = _whole(job, watch.best, strategy, ranks)
+        net = _whole(job, watch, strategy, ranks)
     elif watch.best is not None:
         watch.best.restore(job.module)
     _write_history(ctx, cfg, watch, trainer, steps, rung)
@@ -106,19 +108,21 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
         ctx.out("model"), net, target=job.target, args=job.args, objective=job.card, features=job.features
     )
     seconds = time.monotonic() - began
-    ctx.summary(
-        {
-            "parameters": count, "steps": steps, "seconds": round(seconds, 3), "resumed": bool(resume),
-            "data_wait": round(watch.meter.data_wait, 4), "held": job.held,
-        }
-    )  # fmt: skip
+    facts = {
+        "parameters": count, "steps": steps, "seconds": round(seconds, 3), "resumed": bool(resume),
+        "data_wait": round(watch.meter.data_wait, 4), "held": job.held,
+    }  # fmt: skip
+    if trainer.strategy.root_device.type == "cuda":
+        facts["gpu_memory"] = torch.cuda.max_memory_allocated(trainer.strategy.root_device)
     if rung is not None:
-        ctx.summary({"steps_executed": steps - rung.started})
+        facts["steps_executed"] = steps - rung.started
+    ctx.summary(facts)
 
 
-def _whole(job: Job, best: BestWeights | None, strategy: Any, ranks: Ranks) -> nn.Module:
+def _whole(job: Job, watch: Watch, strategy: Any, ranks: Ranks) -> nn.Module:
     """The network as one process has it, with the best weights or, of a training without, the last ones."""
-    weights = best.weights if best is not None and best.best is not None else strategy.weights(job.module)
+    found = (watch.last.weights if watch.last else {}) or (watch.best.weights if watch.best else {})
+    weights = found if found or ranks.rank else strategy.weights(job.module)  # none: a piece that had no step to make
     ranks.wait()
     net: nn.Module = construct(job.target, job.args, "model")
     if ranks.rank == 0:
@@ -152,18 +156,19 @@ def _watch(
     if keep:
         best = BestWeights(keep, ranks, strategy.weights)
     extra = user_objects(cfg.callbacks.extra, pl.Callback, "callbacks.extra")
-    last = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.FAMILY)
     mean = Averaging(cfg.callbacks.averaging) if cfg.callbacks.averaging else None
+    last = LastWeights(best, strategy.weights) if cfg.trainer.strategy != "auto" else None
+    save = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.family(cfg.trainer))
     ours: list[Any] = [
-        RandomState(ranks), MonitorCheck(monitors), spikes, meter, history, best, early, *extra, rung, mean, last
+        RandomState(ranks), MonitorCheck(monitors), spikes, meter, history, best, early, *extra, rung, mean, last, save,
     ]  # fmt: skip
-    return Watch(history, best, early, meter, spikes, [callback for callback in ours if callback is not None])
+    return Watch(history, best, last, early, meter, spikes, [callback for callback in ours if callback is not None])
 
 
 def _spikes(cfg: Any, ctx: Context, train: Loader, ranks: Ranks, strategy: Any) -> SpikeWatch | None:
     if cfg.callbacks.spikes is None:
         return None
-    if cfg.callbacks.spikes.action == "rollback" and strategy.FAMILY != "whole":
+    if cfg.callbacks.spikes.action == "rollback" and strategy.family(cfg.trainer) != "whole":
         raise StepError(
             f"strategy '{cfg.trainer.strategy}' has no whole weights to put back",
             where="callbacks.spikes.action", hint="use report or stop, or trainer=ddp",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import lightning.pytorch as pl
 from lightning.pytorch.strategies import DDPStrategy
 
-from mldlc.training.strategies.single import AVERAGES, FAMILY, RESIZES, prepare, weights
+from mldlc.training.strategies.single import AVERAGES, RESIZES, family, preload, weights
 
-__all__ = ["AVERAGES", "FAMILY", "RESIZES", "build", "prepare", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "build", "family", "preload", "weights"]
 
 
-def build(cfg: Any) -> DDPStrategy:
+def build(cfg: Any, module: pl.LightningModule) -> DDPStrategy:
     """Buffers are equal by construction, but for those of batch norm, where rank 0's count as in torch."""
     return DDPStrategy(find_unused_parameters=False)

@@ -7,18 +7,23 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import Tensor
 
-FAMILY = "whole"
 RESIZES = True
 AVERAGES = True
 
 
-def build(cfg: Any) -> Any:
+def family(cfg: Any) -> str:
+    """Checkpoints of one family can be read by each other: here one file with the whole model."""
+    return "whole"
+
+
+def preload(cfg: Any) -> tuple[str, ...]:
+    """Modules that ranks may share from before their start."""
+    return ()
+
+
+def build(cfg: Any, module: pl.LightningModule) -> Any:
     """What `lightning.Trainer(strategy=...)` gets."""
     return "auto"
-
-
-def prepare(cfg: Any, module: pl.LightningModule) -> None:
-    """Nothing to shard."""
 
 
 def weights(module: pl.LightningModule) -> dict[str, Tensor]:

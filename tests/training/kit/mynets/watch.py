@@ -7,21 +7,30 @@ import signal
 from pathlib import Path
 
 import lightning.pytorch as pl
+import psutil
 from lightning.pytorch.loggers.logger import DummyLogger
 
 
 class DieOnce(pl.Callback):
-    """Kills its process after each of some steps, once each; a mark in `folder` remembers it. rank: only that one."""
+    """Kills a process before each of some batches, once each; a mark in `folder` remembers it.
 
-    def __init__(self, folder: str, steps: list[int], rank: int = 0) -> None:
+    rank: kills only that one, of itself; None: rank 0 kills all ranks, in the order of the system.
+    """
+
+    def __init__(self, folder: str, steps: list[int], rank: int | None = 0) -> None:
         self.folder, self.steps, self.rank = Path(folder), steps, rank
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        mark = self.folder / f"died-{trainer.fit_loop.epoch_loop.total_batch_idx}"
-        due = trainer.fit_loop.epoch_loop.total_batch_idx in self.steps and trainer.global_rank == self.rank
-        if due and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        number = trainer.fit_loop.epoch_loop.total_batch_idx
+        mark = self.folder / f"died-{number}"
+        if number not in self.steps or trainer.global_rank != (self.rank or 0) or mark.exists():
+            return
+        mark.touch()
+        if self.rank is None:
+            for other in psutil.Process(os.getppid()).children():
+                if other.pid != os.getpid():
+                    other.kill()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Stop(pl.Callback):

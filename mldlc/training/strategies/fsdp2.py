@@ -1,0 +1,67 @@
+"""`strategy: fsdp2`: parameters, gradients and optimizer states are sharded by torch's `fully_shard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.fsdp import fully_shard
+
+from mldlc.plan.context import StepError
+from mldlc.training.module import TabularModule
+from mldlc.training.strategies.single import preload
+
+__all__ = ["AVERAGES", "RESIZES", "build", "family", "preload", "weights"]
+
+RESIZES = True
+AVERAGES = False
+
+
+class Sharded(ModelParallelStrategy):
+    """Lightning reads shards without saying that they hold more than weights, which torch then refuses."""
+
+    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
+        return super().load_checkpoint(checkpoint_path, weights_only=False)
+
+
+def family(cfg: Any) -> str:
+    """Shards of torch's distributed checkpoint, which other numbers of ranks can read."""
+    return "sharded"
+
+
+def build(cfg: Any, module: pl.LightningModule) -> ModelParallelStrategy:
+    """All devices shard the data. A user's LightningModule shards itself in `configure_model`."""
+    if isinstance(module, TabularModule):
+        module.parallelize = lambda made: shard(made, made.device_mesh["data_parallel"])
+    elif type(module).configure_model is pl.LightningModule.configure_model:
+        raise StepError(
+            f"{type(module).__name__} does not say how to shard itself", where="trainer.strategy",
+            hint="call fully_shard in its `configure_model`, or use trainer=ddp",
+        )  # fmt: skip
+    return Sharded(data_parallel_size=cfg.devices, tensor_parallel_size=1)
+
+
+def shard(module: TabularModule, mesh: Any) -> None:
+    """Each block of the network by itself, so that only one is whole at a time; then what is left."""
+    module.net.to(module.trainer.strategy.root_device)
+    for block in blocks(module.net):
+        fully_shard(block, mesh=mesh)
+    fully_shard(module.net, mesh=mesh)
+
+
+def blocks(net: nn.Module) -> list[nn.Module]:
+    """Members of the network's lists of layers that have parameters."""
+    lists = [part for part in net.modules() if isinstance(part, nn.Sequential | nn.ModuleList)]
+    inner = {id(part) for group in lists for member in group for part in member.modules()}
+    outer = [group for group in lists if id(group) not in inner]
+    return [member for group in outer for member in group if any(True for _ in member.parameters())]
+
+
+def weights(module: pl.LightningModule) -> dict[str, Tensor]:
+    """All weights on the CPU, on rank 0 only; a collective."""
+    found = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    return {name: tensor.clone() for name, tensor in found.items()}
