@@ -143,6 +143,12 @@ class SearchPath:
         """Note a mistake at its place."""
         self.errors.append(Diagnostic(code, message, where=item.where, **fields))
 
+    def no_folder(self, key: str, place: Place, item: Text) -> None:
+        """Note that a folder is not there; an empty one on disk is in no commit."""
+        at = f" at {place.at.rev[:7]}" if isinstance(place, GitPlace) else ""
+        hint = f"write {FORM}" if is_remote(item.value) else "git keeps no empty folder" if at else ""
+        self.add("missing_folder", f"{key}: no folder '{item.value}'{at}", item, hint=hint)
+
     def of(self, place: Place, read: Manifest, around: tuple[Place, ...]) -> list[str]:
         """Search path entries of a repository: `conf:`, then `extends:`. around: the places that led here."""
         found: list[str] = []
@@ -153,7 +159,7 @@ class SearchPath:
             elif place.has_folder(item.value):
                 found.append(place.address(item.value))
             else:
-                self.add("missing_folder", f"conf: no folder '{item.value}'", item)
+                self.no_folder("conf", place, item)
         if not conf and place.has_folder("conf"):
             found.append(place.address("conf"))
         for item in read.texts("extends"):
@@ -169,8 +175,7 @@ class SearchPath:
             self.errors += [replace(found, where=found.where or item.where) for found in error.diagnostics]
             return []
         if there is None:
-            hint = f"write {FORM}" if is_remote(item.value) else ""
-            self.add("missing_folder", f"extends: no folder '{item.value}'", item, hint=hint)
+            self.no_folder("extends", place, item)
             return []
         if text is None:
             return [there.address("")]

@@ -151,7 +151,9 @@ class GitTree:
             target = self._blobs.get(path, b"").decode("utf-8", "replace")
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
             if target.startswith("/") or path.startswith("../"):
-                raise self._unfit(asked, f"is a symbolic link out of the config source (to '{target}')")
+                raise self._unfit(
+                    asked, f"is a symbolic link out of {self.address.dir or 'the repository'} (to '{target}')"
+                )
         raise self._unfit(asked, "is a loop of symbolic links")
 
     def _unfit(self, path: str, message: str) -> DiagnosticError:

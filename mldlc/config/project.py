@@ -114,7 +114,7 @@ def _from_manifest(place: Place, repositories: Repositories, manifest: Path, rev
     code = []
     for item in read.texts("code"):
         if not place.has_folder(item.value):
-            search.add("missing_folder", f"code: no folder '{item.value}'", item)
+            search.no_folder("code", place, item)
         code.append(Path(os.path.normpath(root / item.value)) if revision else (root / item.value).resolve())
     name = read.texts("name")
     if search.errors:

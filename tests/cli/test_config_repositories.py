@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,41 @@ def test_revisions_compared(project: Repository, capsys: pytest.CaptureFixture[s
         2, "error: command line: 'mian' is no plan file, no run and no git revision; "
         "did you mean 'main'? (see also mldlc ls runs)\n",
     )  # fmt: skip
+
+
+EXPERIMENT = "# @package _global_\ntally: {{size: {size}, label: {label}}}\nlifecycle:\n  stages:\n    t: {kind}\n"
+STAGE = "{kind: 'tallying.steps:TALLY', inputs: {after: a}}"
+DIFF = """\
+config
+  + lifecycle.stages.o.inputs.after: t
+  + lifecycle.stages.o.kind: tallying.steps:OTHER
+  lifecycle.stages.t.inputs.after: a -> ['a', 'b']
+  tally.label: x -> y
+  tally.size: 3 -> 8
+wiring
+  t.after: a.done -> a.done, b.done
+code
+  t: tallying.counting: # -> #
+stage
+  + o: tallying.steps:OTHER
+"""
+
+
+def test_a_branch_compared_with_main(project: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    project.write("conf/config.yaml", FILES["conf/config.yaml"].replace("noop:", "  - experiment: null\nnoop:"))
+    project.write("conf/experiment/x.yaml", EXPERIMENT.format(size=3, label="x", kind=STAGE))
+    commit(project.root, {})
+    git(project.root, "switch", "-q", "-c", "work")
+    more = STAGE.replace("after: a", "after: [a, b]") + "\n    o: {kind: 'tallying.steps:OTHER', inputs: {after: t}}"
+    files = {
+        "conf/experiment/x.yaml": EXPERIMENT.format(size=8, label="y", kind=more),
+        "src/tallying/counting.py": "def total(size):\n    return 7\n",
+    }
+    commit(project.root, files)
+    project.write("conf/experiment/x.yaml", "nonsense: [\n")
+    for sides in (["main..HEAD"], ["main", "work"], ["main.."]):
+        code, out, err = told(capsys, "diff", *sides, "experiment=x")
+        assert (code, re.sub(r"\b[0-9a-f]{8,}\b", "#", out)) == (0, DIFF), (out, err)
 
 
 def test_three_generations_override_each_other(

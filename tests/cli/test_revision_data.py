@@ -130,7 +130,7 @@ def test_what_git_holds_by_name_only_is_told(repo: Repository, capsys: pytest.Ca
         "run it from a checkout that has the file: without --rev\n",
     )  # fmt: skip
     code, _, err = told(capsys, "plan", "--rev", "HEAD", "source.path=data/out.csv")
-    assert code == 2 and "app/data/out.csv: is a symbolic link out of the config source (to '/etc/hostname')" in err
+    assert code == 2 and "app/data/out.csv: is a symbolic link out of the repository (to '/etc/hostname')" in err
     assert read(capsys, "--rev", "HEAD", "source.path=data/near.csv")[0] == ["a,b\n7,7\n"]
     inner = repo.root.parent.parent / "inner"
     inner.mkdir()

@@ -137,7 +137,7 @@ def test_links_large_files_and_submodules_are_refused(tmp_path: Path) -> None:
     tree = GitTree(parse_address(f"git://HEAD:conf@{repo}", tmp_path))
     assert tree.read("good.yaml") == "a: 1\n"
     for path, reason in [
-        ("out.yaml", "is a symbolic link out of the config source"),
+        ("out.yaml", "is a symbolic link out of conf"),
         ("loop.yaml", "is a loop of symbolic links"),
         ("lfs.yaml", "is a Git LFS pointer"),
         ("../secret.yaml", "leaves the folder of the config source"),
