@@ -88,6 +88,7 @@ class Typed:
     files: tuple[str, ...] = ()
     observe: str = ""
     items: str = ""
+    check: str = ""
     lineage: bool = False
     nondeterministic: tuple[str, ...] = ()
     note: str = ""

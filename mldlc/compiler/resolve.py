@@ -8,6 +8,7 @@ from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
 from mldlc.compiler.partitions import changed
+from mldlc.compiler.sources import look_inside
 from mldlc.plan.dag import downstream, reachable
 from mldlc.plan.diagnostic import Diagnostic, did_you_mean, fail
 from mldlc.plan.keys import node_key
@@ -28,6 +29,7 @@ def run(draft: Draft) -> None:
         _look_up(draft, store, node, forced)
         if node.action == "run":
             node.note = "; ".join(filter(None, (node.note, changed(draft, store, node))))
+            look_inside(draft, node)
     _demand(draft)
     _one_target(draft)
 

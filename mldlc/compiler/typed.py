@@ -72,6 +72,7 @@ def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:
         files=spec.code,
         observe=spec.observe,
         items=spec.items,
+        check=spec.check,
         lineage=spec.lineage,
         nondeterministic=free(config) if callable(free := spec.nondeterministic) else free,
         note=spec.describe(config) if spec.describe else "",

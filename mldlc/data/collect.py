@@ -12,7 +12,7 @@ import polars as pl
 
 from mldlc.artifacts.table import Column, sink_partition, write_json, write_manifest
 from mldlc.artifacts.target import construct, load_target, parameters
-from mldlc.data import csv_scan, partitions
+from mldlc.data import csv_scan, csv_types, partitions
 from mldlc.data.config.source import VERSIONED, source_refs
 from mldlc.plan.context import Context, StepError, TransientError
 from mldlc.plan.diagnostic import did_you_mean
@@ -57,7 +57,10 @@ class Reader:
     def columns(self, name: str) -> dict[str, Any]:
         """Declared columns, or those that a file shows; {} where the files carry their types."""
         file = self.files[name]
-        return csv_scan.columns_of(file, self.source) if self.source.kind == "csv" and isinstance(file, Path) else {}
+        return self._csv_columns(file) if self.source.kind == "csv" and isinstance(file, Path) else {}
+
+    def _csv_columns(self, file: Path) -> dict[str, Any]:
+        return csv_types.columns_of(file, self.source, self.ctx.log.warning)
 
     def read(self, name: str, columns: dict[str, Any], target: Path) -> None:
         """Write one partition. TransientError when the file is not the one that was hashed."""
@@ -89,7 +92,7 @@ def _mapped(ctx: Context, reader: Reader, digests: Mapping[str, str]) -> tuple[d
         (folder,) = ctx.map([(first, partitions.types_of(digests[first]))], types_item).values()
         told = json.loads((folder / partitions.TYPES_FILE).read_bytes())
         types = told["types"]
-        columns = {name: csv_scan.Inferred(told["types"][name]) for name in told["names"]}
+        columns = {name: csv_types.Inferred(told["types"][name]) for name in told["names"]}
     else:
         columns = reader.columns(first)
     done = ctx.map([(name, partitions.part_of(file, types)) for name, file in digests.items()], part_item)

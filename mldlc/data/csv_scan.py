@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,6 @@ from mldlc.data.csv_layout import UTF8, survey
 from mldlc.data.dtypes import TYPES, from_text, nulled
 from mldlc.plan.context import StepError
 from mldlc.plan.diagnostic import did_you_mean
-
-
-@dataclass(frozen=True)
-class Inferred:
-    """A column whose type comes from the file."""
-
-    dtype: str
-    role: str = "feature"
-    null_values: list[str] = field(default_factory=list)
-    format: str | None = None
-
-
-def columns_of(path: Path, source: Any) -> dict[str, Any]:
-    """The declared columns, or those that the first rows of the file suggest."""
-    if source.columns is not None:
-        return dict(source.columns)
-    names = csv_lines.header(path, source)
-    sample: list[list[str]] = []
-    for index, (_, fields) in enumerate(csv_lines.rows(path, source)):
-        if index or not source.has_header:
-            sample.append((fields + [""] * len(names))[: len(names)])
-        if len(sample) == 10_000:
-            break
-    frame = pl.DataFrame([dict(zip(names, fields, strict=True)) for fields in sample], dict.fromkeys(names, pl.String))
-    text = frame.select(nulled(pl.col(name), [*source.null_values, ""], strip=True) for name in names)
-    return {name: Inferred(_guess(text[name])) for name in names}
-
-
-def _guess(values: pl.Series) -> str:
-    known = values.drop_nulls()
-    if known.is_empty():
-        return "string"
-    for dtype in ("int64", "float64", "date", "datetime"):
-        if known.to_frame("v").select(from_text(pl.col("v"), dtype, None, strict=False).is_not_null().all()).item():
-            return dtype
-    return "boolean" if known.str.to_lowercase().is_in(["true", "false"]).all() else "string"
 
 
 def read(path: Path, source: Any, columns: dict[str, Any], out: Path, temp: Path) -> None:

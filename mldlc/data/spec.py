@@ -20,6 +20,7 @@ COLLECT = StepSpec(
     reads={"source": Source},
     sources=source_refs,
     items="mldlc.data.partitions:collected",
+    check="mldlc.data.plan_check:check",
     needs=_LIGHT,
     packages=("polars",),
     impl="mldlc.data.collect:run",

@@ -75,6 +75,8 @@ class StepSpec:
     that stands outside; its "key" entry is compared with the step's key.
     items: for steps that map their source files, "module:function" with `items(params, digests, find)`: light, gives
     (name of the mapped function, item) of every partition, or None where that cannot be told; see `Context.map`.
+    check: for steps that read local files, "module:function" with `check(params, paths)`: light, gives the StepErrors
+    that the plan can tell already; asked only where the step would run.
     components: formal group -> {kind value -> module}: the chosen module joins the code hash.
     code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
     describe: validated config -> one line that the plan shows beside the stage (what a gate decides by, say).
@@ -97,6 +99,7 @@ class StepSpec:
     sources: Callable[[Any], tuple[SourceRef, ...]] | None = None
     observe: str = ""
     items: str = ""
+    check: str = ""
     components: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     lineage: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mldlc.compiler.draft import CompileRequest
@@ -103,6 +104,46 @@ def test_a_missing_file_is_named_where_it_is_written(root: Path, overrides: tupl
     assert (str(told.where), told.code) == (place, "missing_file")
     if place == "command line":
         assert "did you mean 'x.csv'?" in told.hint
+
+
+WRONG = {
+    "role": (("+source.roles.label=label",), "source.roles names 'label', which is no column", "columns: a, b"),
+    "near": (("+source.roles.bb=label",), "source.roles names 'bb', which is no column", "did you mean 'b'?"),
+    "declared": (("++source.columns={a: {dtype: int64}, c: {dtype: int64}}",), "x.csv has no column 'c'", "a, b"),
+    "extra": (("++source.columns={a: {dtype: int64}}",), "x.csv has a column 'b' that source.columns does not", "drop"),
+    "narrow": (("++source.columns={a: {dtype: int64}}", "source.has_header=false"), "has 2 columns, source", "order"),
+    "twice": (("source.path=data/twice.csv",), "column 'a' is there twice", ""),
+    "empty": (("source.path=data/empty.csv",), "empty.csv has no rows", ""),
+    "parquet": (("source=parquet", "source.path=data/x.parquet", "source.columns=[a,b,d]"), "no column 'd'", "a, b"),
+    "parquet role": (("source=parquet", "source.path=data/x.parquet", "+source.roles.d=label"), "names 'd'", "a, b"),
+    "bundled": (("source=adult", "+source.roles.incom=weight"), "source.roles names 'incom'", "'income'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_column_that_is_not_there_is_told_by_the_plan(root: Path, name: str) -> None:
+    """At the line that names it, warm and cold; what the run would say is the same."""
+    overrides, told, hint = WRONG[name]
+    write(root, "data/x.csv")
+    write(root, "data/twice.csv", "a,a\n1,2\n")
+    write(root, "data/empty.csv", "")
+    chosen = overrides if name == "bundled" else ("source=csv", "source.path=data/x.csv", *overrides)
+    pl.DataFrame({"a": [1], "b": [{"c": 1, "d": [2]}]}).write_parquet(root / "data/x.parquet")
+    for _ in range(2):
+        with pytest.raises(DiagnosticError) as caught:
+            compile_plan(CompileRequest(root, chosen))
+        (found,) = caught.value.diagnostics
+        assert told in found.message and hint in found.hint and str(found.where) == "command line"
+    compile_plan(CompileRequest(root, chosen, offline=True))
+
+
+def test_what_was_read_already_is_not_looked_into_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root, "data/x.csv")
+    overrides = ("source=csv", "source.path=data/x.csv", "lifecycle.stages={collect:{kind:data.collect}}")
+    looked: list[object] = []
+    monkeypatch.setattr("mldlc.data.plan_check.check", lambda params, paths: looked.append(paths) or [])
+    source(root, *overrides)
+    assert len(looked) == 1
 
 
 def test_files_and_a_version_are_one_too_many(root: Path) -> None:

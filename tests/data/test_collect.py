@@ -14,6 +14,7 @@ from mldlc.plan.context import StepError, TransientError
 from tests.data.build_bundled import RAW, raw_frame, write
 from tests.data.steps import collect, option, rows
 from tests.shared_data import shared
+from tests.step_harness import StepRun
 
 
 def error(config: dict, folder: Path) -> StepError:
@@ -97,6 +98,40 @@ def test_types_are_inferred_where_none_are_declared(tmp_path: Path) -> None:
     made = rows(collect(option("source", "csv", path=str(tmp_path / "x.csv")), tmp_path).outputs["table"])
     assert made.dtypes == [pl.Int64, pl.Float64, pl.String, pl.Date, pl.Datetime("us"), pl.Boolean]
     assert made.null_count().row(0) == (1,) * 6
+
+
+MIXED = {  # column -> values, and what is told of them; "" reads as text
+    "one of a hundred": ([*map(str, range(120)), "12a"], "line 122, column 'x': '12a' is no number, as 120 of its 121"),
+    "a marker": ([*"12345", "?", *"67", "?"], "line 7, column 'x': '?' is no number, as 7 of its 9 values are"),
+    "dates": (["2020-01-01", "2020-01-02", "soon"], "'soon' is no date, as 2 of its 3 values are"),
+    "codes": (["1", "2", "3a", "4b", "5", "6"], ""),
+    "words": (["1", "a", "a", "a"], ""),
+    "booleans": (["true", "false", "1"], ""),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_numbers_with_something_else_among_them_are_told(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    values, told = MIXED[name]
+    path = tmp_path / "x.csv"
+    path.write_text("x,y\n" + "".join(f"{value},{number}\n" for number, value in enumerate(values)))
+
+    def read(how: str, **changes: object) -> StepRun:
+        return collect(option("source", "csv", path=str(path), on_mixed=how, **changes), tmp_path / how)
+
+    assert rows(read("text").outputs["table"])["x"].to_list() == values
+    if not told:
+        assert rows(read("error").outputs["table"])["x"].to_list() == values
+        return
+    found = error(option("source", "csv", path=str(path)), tmp_path / "error")
+    assert told in found.message and "source.on_mixed=text" in found.hint and found.where.startswith(f"{path}:")
+    assert rows(read("warn").outputs["table"])["x"].to_list() == values
+    (said,) = caplog.messages
+    assert told in said and "read as text" in said
+    others = sorted({value for value in values if f"'{value}'" in found.message + found.hint})
+    assert rows(read("error", null_values=others).outputs["table"])["x"].dtype != pl.String
 
 
 def test_quirks_that_polars_alone_reads_wrong(tmp_path: Path) -> None:

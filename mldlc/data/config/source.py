@@ -36,8 +36,10 @@ class CsvSource(Config):
     """Delimited text. `path` may be a glob: each file is a partition, in sorted order.
 
     separator: one character, with spaces around it when the fields are padded (", "). columns: declared in file order;
-    null takes names and types from the file. roles: name -> role, over those in `columns`. extra: what to do with a
-    column of the file that is not declared.
+    null takes names from the file and types from its first 10,000 rows. roles: name -> role, over those in `columns`.
+    extra: what to do with a column of the file that is not declared. on_mixed: what to do with a column without a
+    declared type in which 99 of 100 values are numbers or dates and others are not, or at least half are and all others
+    are one text: stop and name the first of them, read it as text with a warning, or read it as text.
     """
 
     kind: Literal["csv"]
@@ -48,6 +50,7 @@ class CsvSource(Config):
     roles: Roles = result({})
     null_values: list[str] = result([])
     extra: Literal["error", "drop"] = result("error")
+    on_mixed: Literal["error", "warn", "text"] = runtime("error")
     encoding: str = result("utf-8")
     quote: str | None = result('"', min_length=1, max_length=1)
     comment: str | None = result(None)
