@@ -207,3 +207,17 @@ def test_nobody_to_be_for_lakefs_is_told(lake: Lake, monkeypatch: pytest.MonkeyP
     for name in ("ENDPOINT", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
         monkeypatch.delenv(f"MLDLC_LAKEFS_{name}")
     assert ".lakectl.yaml" in lake.fails(READ, code=2)
+
+
+def test_a_locked_branch_of_a_server_is_read_at_its_pin(lake: Lake) -> None:
+    first = lake.versions.resolve("main")
+    refused = lake.repo.mldlc("plan", READ, "--locked")
+    assert refused.returncode == 2 and "'lakefs://lake@main' is not pinned; mldlc lock pins it" in refused.stderr
+    assert f"+ lakefs://lake@main  {first[:12]}" in lake.repo.mldlc("lock", READ).stdout
+    lake.put("raw/b.csv", "age,income\n3,z\n")
+    for wanted, args in ((first, ("--locked",)), (lake.versions.resolve("main"), ())):
+        if not args:
+            assert "-> " in lake.repo.mldlc("lock", READ, "--update", "lakefs://lake@main").stdout
+        assert lake.repo.mldlc("plan", READ, *args, "-o", "plan.json").returncode == 0
+        refs = json.loads((lake.repo.root / "plan.json").read_text())["snapshot"]["refs"]
+        assert refs == {READ.removeprefix("source.path="): wanted}
