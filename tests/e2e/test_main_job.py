@@ -67,6 +67,7 @@ def test_the_same_seed_twice_gives_the_same_bytes_of_every_kind(tmp_path: Path) 
     jobs = [
         ("adult", *limits, *whole, "xai=permutation"),
         ("adult", "-m", *limits, "lifecycle=sweep", "ensemble=mean", "optimizer.lr=0.001,0.002"),
+        ("adult", *limits, "sweep=halving", "sweep.sampler=grid", "sweep.finish=false", "optimizer.lr=0.001,0.002"),
         ("shakespeare", "scope=open", "trainer.max_epochs=2", "trainer.limit_train_batches=20", "model.dim=32"),
     ]
     runs: list[list[object]] = [[], []]
