@@ -91,10 +91,12 @@ def _agent(order: RankOrder, preload: Sequence[str], count: int, ended: dict[str
         logging.getLogger("torch.distributed.elastic").setLevel(logging.ERROR)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # else imports start CUDA, which no fork survives
         multiprocessing.set_forkserver_preload([order.entry.partition(":")[0], rank.__name__, *preload])
+        known = LaunchConfig.__dataclass_fields__  # torch 2.11 has no such key, and waits for thirty seconds
+        patience: dict[str, Any] = {"shutdown_timeout": 5} if "shutdown_timeout" in known else {}
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=count, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
             rdzv_endpoint="127.0.0.1:0", local_addr="127.0.0.1", max_restarts=0, monitor_interval=0.1,
-            start_method="forkserver", shutdown_timeout=5,
+            start_method="forkserver", **patience,
             logs_specs=DefaultLogsSpecs(log_dir=str(Path(order.work) / "torchrun")),
         )  # fmt: skip
         elastic_launch(config, rank.serve)(order)

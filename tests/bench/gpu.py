@@ -20,6 +20,7 @@ SMALL = (  # 10.7 M parameters, as nanoGPT's recipe for this text on one GPU
 )  # fmt: skip
 LARGE = (*SMALL, "model.layers=12", "model.heads=12", "model.dim=768", "model.dropout=0.0", "trainer.max_steps=120")
 BF16 = "trainer.precision=bf16-mixed"
+SHOWN = ("auroc", "accuracy", "nats_per_character", "loss")
 TOKENS = 64 * 256  # a step
 
 
@@ -62,11 +63,13 @@ def measure(case: Case, outputs: Path) -> dict[str, Any]:
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode:
         raise RuntimeError(
-            f"exit {done.returncode}\n" + "\n".join([json.dumps(lines[-1])[-1500:], done.stderr[-1500:]])
+            f"exit {done.returncode}\n" + "\n".join([json.dumps(lines[-1:])[-1500:], done.stderr[-1500:]])
         )
     found: dict[str, Any] = {"wall": time.perf_counter() - began, "metrics": lines[-1]["metrics"]}
     metrics = [
-        e for e in lines if e["type"] == "metric" and e["step"].startswith("train") and _of(e, "name") == "train_loss"
+        e
+        for e in lines
+        if e.get("type") == "metric" and e["step"].startswith("train") and _of(e, "name") == "train_loss"
     ]
     if case.tokens and len(metrics) > 2:
         first, last = metrics[0], metrics[-1]
@@ -100,7 +103,8 @@ def main() -> None:
                 f"{got[name]:{form}}" if name in got else "" for name, form in (("rate", ",.0f"), ("loss", ".4f"))
             )
             memory = got["facts"].get("gpu_memory", 0) / 1e6
-            told = ", ".join(f"{name} {value:.4g}" for name, value in list(got["metrics"].items())[:3])
+            test = got["metrics"].get("test", {})
+            told = ", ".join(f"test {name} {value:.4g}" for name, value in test.items() if name in SHOWN)
             print(
                 f"| {case.name} | {got['seconds']:.1f} | {got['wall']:.1f} | {rate} | {loss} | {memory:,.0f} | {told} |",
                 flush=True,

@@ -75,6 +75,18 @@ def test_what_only_reports_does_not_change_the_model(two: dict[str, Artifact], t
     assert not [p for p in (tmp_path / "b").iterdir() if p.name not in ("out", "scratch", "temp", "outputs")]
 
 
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_bfloat16_clips_gradients_as_float32_does(two: dict[str, Artifact], tmp_path: Path, algorithm: str) -> None:
+    def run(name: str, precision: str, limit: float) -> StepRun:
+        clip = {"gradient_clip_val": limit, "gradient_clip_algorithm": algorithm}
+        return train(two, tmp_path / name, trainer={"precision": precision, "max_epochs": 2, **clip})
+
+    full, half = run("full", "32-true", 0.5), run("half", "bf16-mixed", 0.5)
+    for one, other in zip(history(full)["epochs"], history(half)["epochs"], strict=True):
+        assert other["train_loss"] == pytest.approx(one["train_loss"], abs=0.02)
+    assert half.digest("model") != full.digest("model")
+
+
 def test_a_time_limit_ends_the_training(two: dict[str, Artifact], tmp_path: Path) -> None:
     """With no time at all the first batch is the last one; what it gave is validated and becomes the model."""
     found = history(train(two, tmp_path / "a", trainer={"max_epochs": 500, "max_time": "00:00:00:00"}))
