@@ -153,12 +153,16 @@ class PermutationXai(Config):
 
 
 class GradientXai(Config):
-    """Attribution of numeric inputs by gradients: integrated along a path from the mean row, or gradient x input."""
+    """Attribution of inputs by gradients: integrated along a path from the typical row, or gradient x input.
+
+    Categories go along the line between embeddings. values: the most frequent values of a category that are told each.
+    """
 
     kind: Literal["gradients"]
     method: Literal["integrated", "gradient_x_input"] = result("integrated")
     part: str = result("val")
     steps: int = result(16, ge=1)
+    values: int = result(20, ge=1, neutral=20)
     rows: int = result(5_000, ge=1)
     seed: int = result(0, ge=0)
 

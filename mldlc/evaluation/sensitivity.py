@@ -54,14 +54,14 @@ def _switched(
         changed[:, column] = code
         after = study.predict(numeric, changed, batch_size)
         tried.append(
-            {"value": _value_name(item, int(code)), "rows": int(counts[code]), "mean_prediction": after.mean(0)}
+            {"value": value_name(item, int(code)), "rows": int(counts[code]), "mean_prediction": after.mean(0)}
             | _change(after, before)
         )
     means = np.array([one["mean_prediction"] for one in tried])
     return {"input": item["name"], "spread": float(np.ptp(means, axis=0).max()), "values": tried}
 
 
-def _value_name(item: Any, code: int) -> str:
+def value_name(item: Any, code: int) -> str:
     """The value that a code stands for, under the names that slices use for missing and rare ones."""
     value = item["values"][code]
     return {None: NULL, ":other": OTHER}.get(value, str(value))

@@ -1,4 +1,4 @@
-"""The explanation step: permutation importance of every input, or gradient attribution of the numeric ones."""
+"""The explanation step: permutation importance of every input, or its attribution by gradients."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mldlc.evaluation.gradients import attributions
 from mldlc.evaluation.probe import columns, make_probe, permuted, reference
 from mldlc.evaluation.rounding import write_report
 from mldlc.evaluation.scoring import Study, load_study
+from mldlc.evaluation.sensitivity import value_name
 from mldlc.plan.context import Context
 
 FORMAT = "mldlc.xai/1"
@@ -29,6 +30,8 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
     found["importance"].sort(key=lambda item: (-item["mean"], item["input"]))
     head = {"format": FORMAT, "kind": settings.kind, "task": study.task.kind, "part": settings.part}
     written = write_report(out, head | found)
+    if written.get("untold"):
+        ctx.log.warning("categories that the model reads by no embedding of their own: %s", ", ".join(found["untold"]))
     ctx.summary({"importance": {item["input"]: item["mean"] for item in written["importance"][:_SHOWN]}})
 
 
@@ -44,16 +47,36 @@ def permutation(study: Study, cfg: PermutationXai) -> dict[str, Any]:
 
 
 def gradient(study: Study, cfg: GradientXai) -> dict[str, Any]:
-    """Mean absolute attribution of each numeric input in units of the raw output (logit, standardised value)."""
+    """Mean absolute attribution of each input in units of the raw output (logit, standardised value), and what the most
+    frequent values of each category contribute. untold: categories that the model reads by no embedding of their own.
+    """
     rows = study.drawn(cfg.part, cfg.rows, cfg.seed, "xai.part")
-    found, gap = attributions(study.model, *study.inputs(rows), reference(study).mean, cfg.method, cfg.steps)
-    importance = [
-        {
-            "input": name,
-            "kind": "numeric",
-            "mean": np.abs(found[:, column]).mean(),
-            "direction": found[:, column].mean(),
-        }
-        for column, name in enumerate(study.numeric_names)
-    ]
-    return {"method": cfg.method, "rows": len(rows), "importance": importance, "completeness_gap": gap}
+    numeric, categorical = study.inputs(rows)
+    typical = reference(study)
+    sizes = [int(item["cardinality"]) for item in study.categorical_inputs]
+    base = typical.mean, typical.mode
+    found = attributions(study.model, numeric, categorical, base, sizes, cfg.method, cfg.steps)
+    importance, by_value, untold = [], [], []
+    for kind, column, name in columns(study):
+        if kind == "categorical" and column in found.untold:
+            untold.append(name)
+            continue
+        part = found.numeric[:, column] if kind == "numeric" else found.categorical[:, column]
+        importance.append({"input": name, "kind": kind, "mean": np.abs(part).mean(), "direction": part.mean()})
+        if kind == "categorical":
+            by_value += _by_value(study.categorical_inputs[column], categorical[:, column], part, cfg.values)
+    by_value.sort(key=lambda item: (-abs(item["mean"]), item["name"]))
+    told = {"method": cfg.method, "rows": len(rows), "importance": importance, "completeness_gap": found.gap}
+    return told | ({"by_value": by_value} if by_value else {}) | ({"untold": untold} if untold else {})
+
+
+def _by_value(item: Any, codes: np.ndarray, part: np.ndarray, most: int) -> list[dict[str, Any]]:
+    """Rows {name, rows, mean} of the most frequent values of a category: their mean contribution, with its sign."""
+    counts = np.bincount(codes, minlength=1)
+    sums = np.bincount(codes, part, minlength=1)
+    ranked = np.argsort(-counts, kind="stable")
+    return [
+        {"name": f"{item['name']} = {value_name(item, int(code))}", "rows": int(counts[code]),
+         "mean": float(sums[code] / counts[code])}
+        for code in ranked[counts[ranked] > 0][:most]
+    ]  # fmt: skip

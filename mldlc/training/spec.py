@@ -129,6 +129,8 @@ DISTILL = StepSpec(
     needs=train_needs,
     packages=TRAIN.packages,
     components=COMPONENTS,
+    nondeterministic=by_chance,
+    describe=ends_by,
     measures=train_measures,
     doc="Trains a student: as training.train, with a loss that also listens to teachers by their lessons.",
 )
@@ -139,5 +141,6 @@ RUNG = replace(
     inputs={**TRAIN.inputs, "state": optional(State)},
     outputs={**TRAIN.outputs, "state": State},
     reads={**TRAIN.reads, "rung": Rung},
+    nondeterministic=lambda cfg: (*by_chance(cfg), "state") if by_chance(cfg) else (),
     doc="Trains up to some epoch of the whole schedule, from the state of an earlier rung, and leaves a state too.",
 )
