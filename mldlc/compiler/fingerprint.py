@@ -64,10 +64,10 @@ def run(draft: Draft) -> None:
 def _sources(draft: Draft, nodes: list[Node]) -> dict[int, list[SourceRef]]:
     """What each typed stage reads from outside; of a project that is read from git, as its commit holds it."""
     found = {id(node.typed): [(ref, "") for ref in node.typed.sources] for node in nodes}
-    if draft.rev and not draft.ask.offline and any(found.values()):
+    if draft.rev and any(found.values()):
         from mldlc.compiler.revision_data import RevisionData
 
-        data = RevisionData(draft)
+        data = RevisionData(draft.rev, draft.root, draft.outputs)
         found = {stage: [data.at(ref) for ref, _ in refs] for stage, refs in found.items()}
         data.save()
         for node in nodes:

@@ -69,7 +69,7 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
     wrong: dict[str, Diagnostic] = {}
     _name(draft, wanted, tokens, wrong)
     for ref, node in wanted:
-        if ref.uri not in {*tokens, *versioned, *wrong} and not draft.ask.offline:
+        if ref.uri not in {*tokens, *versioned, *wrong} and (not draft.ask.offline or _in_git(draft, ref)):
             try:
                 token, draft.contents[ref.uri] = source_identity(ref, cache, HASH_LIMIT)
             except DiagnosticError as error:
@@ -85,6 +85,15 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
     if wrong:
         raise DiagnosticError(wrong.values())
     draft.snapshot = replace(draft.snapshot, sources=tokens)
+
+
+def _in_git(draft: Draft, ref: SourceRef) -> bool:
+    """Whether the files of a source are those of the commit that the project is read from."""
+    if not draft.rev or not ref.paths:
+        return False
+    from mldlc.compiler.revision_data import data_folder
+
+    return all(Path(path).is_relative_to(data_folder(draft.outputs)) for path in ref.paths)
 
 
 def _name(

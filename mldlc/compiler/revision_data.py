@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mldlc.compiler.draft import Draft
 from mldlc.compiler.files import read_json, write_json
 from mldlc.config.gitrepo import object_sizes, read_objects
 from mldlc.config.gittree import LFS, GitAddress, GitTree, parse_address
@@ -25,14 +24,19 @@ from mldlc.store.statcache import StatCache
 BATCH = 64 * 1024 * 1024  # bytes of files that are held in memory at a time
 
 
-class RevisionData:
-    """Finds the files of sources in the commit that a draft is read from."""
+def data_folder(outputs: Path) -> Path:
+    """Where files of commits are laid out."""
+    return outputs / "cache" / "data"
 
-    def __init__(self, draft: Draft) -> None:
-        self.root, self.outputs = draft.root, draft.outputs
-        self.address = parse_address(draft.rev, Path("/"))
+
+class RevisionData:
+    """Finds the files of sources in a commit. rev: the pinned address of a project; root: where it lies on disk."""
+
+    def __init__(self, rev: str, root: Path, outputs: Path) -> None:
+        self.root, self.folder = root, data_folder(outputs)
+        self.address = parse_address(rev, Path("/"))
         self.tree = GitTree(replace(self.address, dir=""), "")
-        self.cache = StatCache(draft.outputs / "cache" / "stat.json")
+        self.cache = StatCache(outputs / "cache" / "stat.json")
 
     def at(self, ref: SourceRef) -> tuple[SourceRef, str]:
         """The source with the files that the commit holds, and "" ; else as it stands in the checkout, and why.
@@ -52,6 +56,11 @@ class RevisionData:
         paths = tuple(str(base / name) for name in dict.fromkeys(found))
         identity = "content" if ref.identity == "stat" else ref.identity  # the time of a copy says nothing
         return replace(ref, paths=paths, root=names, identity=identity), ""
+
+    def restore(self, paths: Iterable[str]) -> None:
+        """Lay out again what a plan read of the commit, where the copies are gone."""
+        names = [Path(path).relative_to(self.folder).as_posix().partition("/")[2] for path in paths]
+        self._lay_out({name: self._object(name) for name in names})
 
     def save(self) -> None:
         """Keep the digests of what was laid out."""
@@ -83,7 +92,7 @@ class RevisionData:
 
     def _lay_out(self, objects: Mapping[str, str]) -> Path:
         """A folder with these files (name -> object) as they are in git; equal ones of two revisions are one folder."""
-        folder = self.outputs / "cache" / "data"
+        folder = self.folder
         base = folder / digest(sorted(objects.items()))[:32]
         known = read_json(folder / f"{base.name}.json")
         if set(known) == set(objects) and all(self._is(base / name, content) for name, content in known.items()):

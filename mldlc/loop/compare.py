@@ -40,8 +40,10 @@ def side(name: str, outputs: Path, request: CompileRequest) -> Side:
     run = _run(name, outputs)
     if run is not None:
         return run
-    plan = _plan_at(name, request)  # it looks at no data: a run of it did
-    return next((replace(run, name=name) for run in _lives(plan, outputs)), Side(name, plan))
+    plan = _plan_at(name, request)  # it looks at no data but what git holds: a run of it did
+    known = {uri: token for uri, token in _tokens(plan).items() if token}
+    same = (run for run in _lives(plan, outputs) if known.items() <= _tokens(run.plan).items())
+    return next((replace(run, name=name) for run in same), Side(name, plan))
 
 
 def _lives(plan: Plan, outputs: Path) -> Iterator[Side]:

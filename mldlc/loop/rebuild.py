@@ -6,11 +6,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mldlc.compiler.code import CodeHasher
+from mldlc.compiler.revision_data import RevisionData, data_folder
 from mldlc.engine.history import events, find, read_run
 from mldlc.loop.pins import ENVIRONMENT, PATCH, environment, git, read_pins
 from mldlc.loop.stale import load_plan
@@ -66,6 +68,7 @@ def rebuild(outputs: Path, run: str, scratch: Path, *, drift: bool = False, unti
     store = open_store(scratch)
     cache = StatCache(scratch / "cache" / "stat.json")
     for source in {source.uri: source for step in steps for source in step.sources}.values():
+        _restore(plan, source)
         _check_source(source, tokens.get(source.uri) or source.token, cache, outputs, store.root, gone)
     cache.save()
     if gone or (drifted and not drift):
@@ -75,7 +78,8 @@ def rebuild(outputs: Path, run: str, scratch: Path, *, drift: bool = False, unti
     if (outputs / "approvals").is_dir():
         shutil.copytree(outputs / "approvals", scratch / "approvals")
     fresh = tuple(_again(step, step.id in targets, tokens) for step in plan.steps)
-    remade = replace(plan, steps=fresh, outputs=str(scratch), snapshot=replace(plan.snapshot, code=code))
+    here = replace(plan.config, rev="")  # the code is laid out as folders, wherever it came from
+    remade = replace(plan, steps=fresh, outputs=str(scratch), snapshot=replace(plan.snapshot, code=code), config=here)
     notes = (*_notes(plan, pinned_in), *(drifted if drift else ()))
     return Rebuilt(folder.name, remade, scratch, {id: then[id] for id in targets}, left_out, notes)
 
@@ -228,6 +232,15 @@ def _tokens(outputs: Path, keys: Mapping[str, str]) -> dict[str, str]:
         record = read_record(store, key) if store else None
         found |= {uri: token for uri, token in (record.tokens if record else {}).items() if token}
     return found
+
+
+def _restore(plan: Plan, source: Source) -> None:
+    """Lay out again the files that a run read of a git revision, where the copies are gone and git has them."""
+    folder = data_folder(Path(plan.outputs))
+    gone = [path for path in source.paths if Path(path).is_relative_to(folder) and not Path(path).exists()]
+    if plan.config.rev and gone:
+        with suppress(DiagnosticError):  # the check of the source tells what is missing
+            RevisionData(plan.config.rev, Path(plan.config.root), Path(plan.outputs)).restore(source.paths)
 
 
 def _check_source(

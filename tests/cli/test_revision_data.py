@@ -139,3 +139,17 @@ def test_what_git_holds_by_name_only_is_told(repo: Repository, capsys: pytest.Ca
     second = commit(repo.root.parent, {})
     found = read(capsys, "--rev", "HEAD", "source.path=data/module/rows.csv")
     assert found[::2] == (["a,b\n1,1\n"], f"from the checkout: app/data/module is a submodule at {second[:7]}")
+
+
+def test_a_diff_tells_data_that_changed_in_git_and_a_run_is_reproduced_from_it(
+    repo: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.write("data/day=1/rows.csv", "a,b\n9,9\n")
+    commit(repo.root.parent, {})
+    code, out, _ = told(capsys, "diff", "v1..HEAD")
+    assert code == 0 and out.startswith("data\n  rows.csv: ") and len(out.splitlines()) == 2
+    assert told(capsys, "run", "--rev", "v1")[0] == 0
+    assert told(capsys, "diff", "v1..HEAD")[1] == out
+    shutil.rmtree("outputs/cache/data")
+    code, out, err = told(capsys, "reproduce")
+    assert code == 0, out + err

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from mldlc import catalog
 from mldlc.compiler import graph_cache
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
@@ -128,3 +130,33 @@ def test_files_that_a_step_of_ones_own_lists_are_seen_to_come_and_go(tmp_path: P
     assert read() == ["a.txt", "b.txt"], "also where the kind was asked before"
     (tmp_path / "texts" / "a.txt").unlink()
     assert read() == ["b.txt"]
+
+
+PLUGIN = """
+from mldlc.plan.artifact import Decision
+from mldlc.plan.spec import StepSpec
+
+PLUG = StepSpec(kind="plug", version=%d, impl="plugged.steps:run", outputs={"out": Decision})
+"""
+
+
+def test_a_plugin_that_is_edited_in_its_checkout_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, told = tmp_path / "site", "[mldlc.steps]\nplug = plugged.steps:PLUG\n"
+    files = {
+        "plugged/__init__.py": "", "plugged/steps.py": PLUGIN % 1, "plugged-1.dist-info/entry_points.txt": told,
+        "plugged-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: plugged\nVersion: 1\n",
+    }  # fmt: skip
+    repo = repository(tmp_path / "repo", {"conf/lifecycle/chain.yaml": "stages:\n  p: {kind: plug}\n"})
+    for name, text in files.items():
+        repo.write(f"../site/{name}", text)
+    monkeypatch.syspath_prepend(str(site))
+    catalog.plugin_kinds.cache_clear()
+    try:
+        assert repo.plan().step("p").version == 1
+        assert graph_cache.load(CompileRequest(repo.root)) is not None
+        repo.write("../site/plugged/steps.py", PLUGIN % 2)
+        assert graph_cache.load(CompileRequest(repo.root)) is None
+    finally:
+        catalog.plugin_kinds.cache_clear()
+        for name in ("plugged", "plugged.steps"):
+            sys.modules.pop(name, None)
