@@ -21,6 +21,7 @@ from mldlc.report.sections.plan import plan
 from mldlc.report.sections.profile import profile
 from mldlc.report.sections.slices import slices
 from mldlc.report.sections.training import training
+from mldlc.report.sections.updates import updates
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -29,6 +30,7 @@ SECTIONS = (
     ("metrics", "Metrics"),
     ("slices", "Slices"),
     ("distillation", "Distillation"),
+    ("updates", "Updating"),
     ("training", "Training"),
     ("model", "Model"),
     ("profile", "Data profile"),
@@ -59,6 +61,7 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
         "xai": facts(inputs["xai"], "xai.json"),
         "decision": facts(inputs["decision"], "decision.json"),
         "distillation": distillation(inputs.get("distillation"), inputs.get("timing")),
+        "updates": updates(inputs.get("updates") or {}),
     }
     shown = [(key, title) for key, title in SECTIONS if found[key]]
     if found["plan"]:

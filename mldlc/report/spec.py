@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mldlc.config.project_schema import ProjectConfig
 from mldlc.plan.artifact import Decision, Expectations, Metrics, Model, Profile, Report
-from mldlc.plan.spec import Resources, StepSpec, optional, port
+from mldlc.plan.spec import Resources, StepSpec, many, optional, port
 
 _TEMPLATES = tuple(
     str(path)
@@ -31,6 +31,7 @@ REPORT = StepSpec(
         "decision": optional(Decision),
         "distillation": optional(Metrics),
         "timing": optional(Metrics),
+        "updates": many(Metrics),
     },
     outputs={"report": Report},
     reads={"project": ProjectConfig},

@@ -7,7 +7,7 @@ from typing import Any
 
 from mldlc.plan.artifact import Dataset, Lessons, Metrics, Model, Split, State, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
-from mldlc.training import config, distill_config
+from mldlc.training import config, distill_config, update_config
 from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer, Rung
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
@@ -143,4 +143,23 @@ RUNG = replace(
     reads={**TRAIN.reads, "rung": Rung},
     nondeterministic=lambda cfg: (*by_chance(cfg), "state") if by_chance(cfg) else (),
     doc="Trains up to some epoch of the whole schedule, from the state of an earlier rung, and leaves a state too.",
+)
+
+UPDATE = StepSpec(
+    kind="training.update",
+    version=1,
+    impl="mldlc.training.update:run",
+    inputs={"start": port(Model), "table": port(Table), "split": port(Split)},
+    outputs={"model": Model, "metrics": Metrics},
+    reads={
+        "objective": config.Objective,
+        "optimizer": config.Optimizer,
+        "trainer": LightningTrainer,
+        "ingest": Ingest,
+        "update": update_config.Update,
+    },
+    needs=train_needs,
+    packages=("torch",),
+    components={"objective": COMPONENTS["objective"]},
+    doc="Goes on with a model along a stream of rows: each batch is told first, then learnt; with guards.",
 )

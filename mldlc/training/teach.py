@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from mldlc.artifacts.lessons import write_lessons
 from mldlc.artifacts.model import LoadedModel, load_model, members
 from mldlc.artifacts.tensors import Tensors, load_tensors
 from mldlc.plan.context import Context, StepError
+from mldlc.training.fitting import check_fit
 from mldlc.training.hidden import Tap
 
 WHERE = "distill.teacher"
@@ -22,7 +23,7 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     data = load_tensors(inputs["table"])
     teachers = {name: load_model(artifact) for name, artifact in members(inputs["teachers"]).items()}
     for name, model in teachers.items():
-        _check(name, model, data.info)
+        check_fit(f"teacher '{name}'", model, data.info, WHERE)
     hidden_of = cfg.lessons.hidden
     if hidden_of is not None and len(teachers) > 1:
         raise StepError(
@@ -62,56 +63,3 @@ def _said(raw: Tensor, model: LoadedModel) -> Tensor:
     if model.kind == "binary":
         return (raw[:, 1] - raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 2 else raw.reshape(len(raw))).unsqueeze(1)
     return raw
-
-
-def _check(name: str, model: LoadedModel, info: Mapping[str, Any]) -> None:
-    """StepError unless the model reads exactly these inputs and tells this label."""
-    features, label = model.card["features"], info["label"]
-    if model.kind not in ("binary", "multiclass", "regression"):
-        raise StepError(f"teacher '{name}' is a {model.kind} model and cannot teach from a table", where=WHERE)
-    wanted = "value" if model.kind == "regression" else "class"
-    if label["kind"] != wanted:
-        raise StepError(
-            f"teacher '{name}' is a {model.kind} model, but label '{label['name']}' is a {label['kind']}", where=WHERE
-        )
-    if wanted == "class" and model.classes != list(label["classes"]):
-        raise StepError(
-            f"teacher '{name}' knows the classes {_few(model.classes)}, the label has {_few(label['classes'])}",
-            where=WHERE, hint="a teacher must have learnt the same label",
-        )  # fmt: skip
-    for block in ("numeric", "categorical"):
-        theirs, ours = (_columns(item.get(block, ())) for item in (features, info))
-        if theirs != ours:
-            raise StepError(
-                f"teacher '{name}' reads other {block} columns: {_difference(theirs, ours)}", where=WHERE,
-                hint="give it the table that it was trained on: equal source, clean, select and prepare",
-            )  # fmt: skip
-    if features.get("preprocessor", info.get("preprocessor")) != info.get("preprocessor"):
-        raise StepError(
-            f"teacher '{name}' was trained behind another preprocessor: equal columns, but other values in them",
-            where=WHERE, hint="keep source, split and prepare as they were for the teacher, or train one in this plan",
-        )  # fmt: skip
-
-
-def _columns(block: Sequence[Any]) -> list[tuple[str, Any]]:
-    return [(item["name"], item["cardinality"]) if isinstance(item, Mapping) else (item, None) for item in block]
-
-
-def _difference(theirs: list[tuple[str, Any]], ours: list[tuple[str, Any]]) -> str:
-    names, known = [name for name, _ in theirs], [name for name, _ in ours]
-    more, less = [n for n in names if n not in known], [n for n in known if n not in names]
-    if more or less:
-        return "; ".join(
-            text
-            for text in (f"it wants {_few(more)}" if more else "", f"it lacks {_few(less)}" if less else "")
-            if text
-        )
-    if names != known:
-        return f"in another order, {_few(names)}"
-    name, size, own = next((n, a, b) for (n, a), (_, b) in zip(theirs, ours, strict=True) if a != b)
-    return f"'{name}' has {size} categories there and {own} here"
-
-
-def _few(values: Sequence[Any]) -> str:
-    shown = ", ".join(str(value) for value in values[:8])
-    return shown + (f", ... ({len(values)} in all)" if len(values) > 8 else "")

@@ -41,19 +41,27 @@ def shakespeare() -> pl.DataFrame:
     return pl.DataFrame({"line": pl.Series(range(1, len(lines) + 1), dtype=pl.Int32), "text": lines})
 
 
+def elec() -> pl.DataFrame:
+    """The half hours of the file, numbered from 0; `class` as UP (1) and DOWN (0), as it was published."""
+    frame = pl.read_csv(ROOT / "elec.csv")
+    row = pl.Series("row", range(frame.height), dtype=pl.Int32)
+    label = pl.when(pl.col("class") == 1).then(pl.lit("UP")).otherwise(pl.lit("DOWN"))
+    return frame.with_columns(label.alias("class")).insert_column(0, row)
+
+
 def write(name: str, folder: Path) -> Path:
     """Write one bundled Parquet file: one row group, no time in the bytes. Text is smallest under brotli."""
     path = folder / f"{name}.parquet"
     if name == "tinyshakespeare":
         frame, how = shakespeare(), {"compression": "brotli", "compression_level": 11, "data_page_size": 1 << 24}
     else:
-        frame = digits() if name == "digits" else raw_frame(name)
+        frame = digits() if name == "digits" else elec() if name == "elec" else raw_frame(name)
         how = {"compression": "zstd", "compression_level": 19}
     frame.write_parquet(path, **how, row_group_size=1 << 20)
     return path
 
 
 if __name__ == "__main__":
-    for name in (*RAW, "digits", "tinyshakespeare"):
+    for name in (*RAW, "digits", "tinyshakespeare", "elec"):
         made = write(name, BUNDLED)
         print(f"{made.name}: {made.stat().st_size:,} bytes")

@@ -47,10 +47,10 @@ def test_raw_csv_equals_the_bundled_rows_and_an_independent_reader(name: str, tm
             assert (text in ("?", "")) if value is None else (str(value) == text or float(value) == float(text))
 
 
-@pytest.mark.parametrize("name", ["adult", "housing", "digits", "tinyshakespeare"])
+@pytest.mark.parametrize("name", ["adult", "housing", "digits", "tinyshakespeare", "elec"])
 def test_bundled_files_are_what_the_script_makes(name: str, tmp_path: Path) -> None:
     if name != "digits":
-        shared(RAW.get(name, f"{name}.txt"))
+        shared({**RAW, "elec": "elec.csv"}.get(name, f"{name}.txt"))
     shipped = Path(__file__).resolve().parents[2] / "mldlc" / "data" / "bundled" / f"{name}.parquet"
     assert write(name, tmp_path).read_bytes() == shipped.read_bytes()
 

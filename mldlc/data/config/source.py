@@ -80,7 +80,7 @@ class BundledSource(Config):
     """A real data set that is shipped in the package, so that a first run works offline."""
 
     kind: Literal["bundled"]
-    name: Literal["adult", "housing", "digits", "tinyshakespeare"]
+    name: Literal["adult", "housing", "digits", "tinyshakespeare", "elec"]
     roles: Roles = result({})
 
 
