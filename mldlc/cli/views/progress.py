@@ -15,7 +15,7 @@ from mldlc.plan.codec import encode
 from mldlc.plan.plan import Plan
 
 Listener = Callable[[Event], None]
-QUIET = ("progress", "metric", "log")
+QUIET = ("progress", "metric")
 
 
 @contextmanager
@@ -89,6 +89,8 @@ def describe(event: Event) -> str:
             return f"waits for a decision: mldlc approve {gate} | mldlc reject {gate}"
         case "gate_rejected":
             return f"rejected: {data.get('why', '')}"
+        case "log" if data.get("level") in ("warning", "error", "critical"):
+            return f"{data['level']}: {data.get('text', '')}"
     return ""
 
 
@@ -142,7 +144,7 @@ def _live(plan: Plan) -> Iterator[Listener]:
             elif event.type == "metric" and event.step in tasks:
                 progress.update(tasks[event.step], text=f"{event.data.get('name')} {event.data.get('value', 0):.4g}")
             elif event.type not in QUIET:
-                if event.step in tasks and event.type not in ("step_waiting", "step_retry"):
+                if event.step in tasks and event.type not in ("step_waiting", "step_retry", "log"):
                     progress.remove_task(tasks.pop(event.step))
                 text = describe(event)
                 if text:
