@@ -70,8 +70,11 @@ def of_one_kind(strategy: str, keys: dict[str, Any], inputs: dict[str, Artifact]
     return run
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize("strategy", ["auto", *NAMES])
+@pytest.mark.parametrize(
+    ("strategy", "precision"),
+    [(name, "32-true") for name in ("auto", *NAMES)]
+    + [(n, "bf16-mixed") for n in ("auto", "fsdp2", "deepspeed_zero2")],
+)
 def test_equals_the_cpu(strategy: str, precision: str, data: dict[str, Artifact], tmp_path: Path) -> None:
     if strategy.startswith("deepspeed"):
         pytest.importorskip("deepspeed")
