@@ -22,9 +22,9 @@ Seen = dict[str, str]
 
 
 def stamp(path: str) -> str:
-    """What tells a later change of a path: time, inode, size; of a folder touched just now the names. "": gone."""
+    """What tells a later change of a path: times, inode, size; of a folder touched just now the names. "": gone."""
     found = _plain(path)
-    racy = bool(found) and time.time_ns() - int(found.partition(":")[0]) < RACY_NS
+    racy = bool(found) and _age(found) < RACY_NS
     return _names(path) if racy and Path(path).is_dir() else found
 
 
@@ -73,7 +73,12 @@ def _listed(pattern: str) -> set[str]:
 
 def _settled(path: str) -> bool:
     found = _plain(path)
-    return not found or time.time_ns() - int(found.partition(":")[0]) > SETTLED_NS
+    return not found or _age(found) > SETTLED_NS
+
+
+def _age(found: str) -> int:
+    """Nanoseconds since the last change that a stamp tells."""
+    return time.time_ns() - max(map(int, found.split(":")[:2]))
 
 
 def _plain(path: str) -> str:
@@ -81,7 +86,7 @@ def _plain(path: str) -> str:
         info = Path(path).stat()
     except OSError:
         return ""
-    return f"{info.st_mtime_ns}:{info.st_ino}:{info.st_size}"
+    return f"{info.st_mtime_ns}:{info.st_ctime_ns}:{info.st_ino}:{info.st_size}"  # another folder may get its inode
 
 
 def _names(path: str) -> str:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from mldlc.compiler import graph_cache
@@ -183,7 +183,8 @@ def test_each_edit_is_seen() -> None:
 MANY = bool(os.environ.get("MLDLC_TEST_ALL"))
 
 
-@settings(max_examples=150 if MANY else 3, deadline=None, derandomize=not MANY, phases=[Phase.generate])
+@settings(max_examples=150 if MANY else 3, deadline=None, derandomize=not MANY, phases=[Phase.explicit, Phase.generate])
+@example([("manifest", 3), ("data folder", 5)])  # the new folder gets the inode of the old one
 @given(st.lists(st.tuples(st.sampled_from(sorted(EDITS)), st.integers(1, 5)), min_size=2, max_size=5))
 def test_no_row_of_edits_goes_unseen(edits: list[tuple[str, int]]) -> None:
     with world() as root:
