@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from mldlc.artifacts.handle import Artifact
 from mldlc.plan.context import StepError
 from mldlc.training.spec import RUNG, TRAIN
+from tests.ranked_step import run_ranked
 from tests.step_harness import StepRun, run_step
 from tests.training import tables
 
@@ -56,3 +58,15 @@ def test_what_cannot_be_cut_is_refused(name: str, value: Any, tmp_path: Path) ->
     config = {**tables.config(trainer={name: value}), "rung": {"epochs": 1}}
     with pytest.raises(StepError, match=f"a training with {name} cannot be cut into pieces"):
         run_step(RUNG, config, tables.blobs(tmp_path / "in", rows=200), tmp_path / "out", threads=1)
+
+
+@pytest.mark.skipif(not os.environ.get("MLDLC_TEST_ALL"), reason="starts ranks: MLDLC_TEST_ALL=1")
+def test_pieces_on_two_ranks_equal_the_whole_on_two(tmp_path: Path) -> None:
+    inputs: dict[str, Artifact] = dict(tables.blobs(tmp_path / "in", rows=300))
+    config = tables.config(trainer={"max_epochs": 3, "strategy": "ddp", "devices": 2})
+    _, whole = run_ranked(TRAIN, config, inputs, tmp_path / "whole")
+    given = dict(inputs)
+    for epochs in (1, 2, 3):
+        _, part = run_ranked(RUNG, {**config, "rung": {"epochs": epochs}}, given, tmp_path / f"rung{epochs}")
+        given = {**inputs, "state": part.outputs["state"]}
+    assert history(part) == history(whole) and part.digest("model") == whole.digest("model")
