@@ -61,6 +61,8 @@ OWNERS: dict[str, str] = {
     "callbacks": "training.train",
     "ingest": "training.train",
     "distill": "training.distill",
+    "earlier": "training.recall",
+    "lessons": "training.teach",
     "rung": "training.rung",
     "update": "training.update",
     "evaluate": "evaluation.evaluate",
