@@ -6,8 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ import pytest
 from mldlc.cli.main import main
 from mldlc.config.mirror import cache_root, mirror_of
 from tests.config.conftest import commit, git, write
-from tests.projects import Repository, repository
+from tests.projects import TALLY, Repository, repository
 
 MANIFEST = "name: chain\nconf: conf\ncode: [src]\nextends:\n  - git://{rev}:@{url}\n"
 DAEMON = Path(subprocess.run(["git", "--exec-path"], capture_output=True, text=True).stdout.strip(), "git-daemon")
@@ -217,6 +220,30 @@ def test_a_repository_behind_a_server(
     assert code == 2 and "cannot fetch git://127.0.0.1:" in err and "is it reachable, and may you read it?" in err
 
 
+@pytest.mark.skipif(not os.access(DAEMON.with_name("git-remote-http"), os.X_OK), reason="git speaks no HTTP here")
+def test_a_repository_behind_a_web_server(
+    project: Repository, team: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    git(team, "update-server-info")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(team.parent))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/team/.git"
+        extend(project, url)
+        assert told(capsys, "lock")[0] == 0
+        server.shutdown()
+    assert told(capsys, "plan", "second=team", "--locked")[::2] == (0, "")
+    code, _, err = told(capsys, "lock")
+    assert code == 2 and f"cannot fetch {url}: " in err
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and tells nobody."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
 def test_a_cache_that_cannot_be_written(
     project: Repository, team: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,3 +252,20 @@ def test_a_cache_that_cannot_be_written(
     extend(project, f"file://{team}")
     code, _, err = told(capsys, "lock")
     assert code == 2 and "point MLDLC_CACHE to a folder that can be written" in err
+
+
+def test_a_whole_project_is_read_from_a_remote_commit(
+    project: Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    sha = git(project.root, "rev-parse", "HEAD")
+    address = f"git://{sha}:@file://{project.root}"
+    code, out, err = told(capsys, "plan", "--rev", address, TALLY, "-o", "plan.json")
+    assert (code, "t " in out) == (0, True), err
+    shutil.rmtree(project.root)
+    code, out, err = told(capsys, "run", "plan.json")
+    assert (code, ": ok. 4 run." in out) == (0, True), err
+    code, _, err = told(capsys, "plan", "--rev", address.replace(sha, "main"), TALLY)
+    assert code == 2 and "'main' of file://" in err and "name a full commit id, or clone it" in err
