@@ -94,6 +94,21 @@ class AutoSlices(Config):
 Slices = Annotated[Nothing | ColumnSlices | AutoSlices, Field(discriminator="kind")]
 
 
+class Boosting(Config):
+    """Gradient-boosted trees by scikit-learn (`pip install 'mldlc[boost]'`), fitted on the linear benchmark's rows.
+
+    rounds: trees at most; a tenth of the rows is held back and stops it when `patience` rounds brought nothing.
+    """
+
+    rounds: int = result(300, ge=1)
+    learning_rate: float = result(0.1, gt=0)
+    leaves: int = result(31, ge=2)
+    min_leaf_rows: int = result(20, ge=1)
+    l2: float = result(0.0, ge=0)
+    patience: int = result(10, ge=1)
+    seed: int = result(0, ge=0)
+
+
 class StandardDiagnose(Config):
     """Benchmark models, bias and variance, residuals and sensitivity.
 
@@ -113,6 +128,7 @@ class StandardDiagnose(Config):
     values: int = result(20, ge=1)
     batch_size: int = result(65536, ge=1)
     seed: int = result(0, ge=0)
+    boosting: Boosting | None = result(None, neutral=None)
 
 
 Diagnose = Annotated[Nothing | StandardDiagnose, Field(discriminator="kind")]

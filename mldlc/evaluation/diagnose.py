@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from mldlc.evaluation.baseline import baseline
-from mldlc.evaluation.benchmark import fit_linear
+from mldlc.evaluation.benchmark import Linear, fit_linear
+from mldlc.evaluation.boosting import Boosted, fit_boosting
 from mldlc.evaluation.config import Nothing, StandardDiagnose
 from mldlc.evaluation.curves import by_decile
 from mldlc.evaluation.probe import reference
@@ -63,22 +64,32 @@ def _models(study: Study, cfg: StandardDiagnose, parts: dict[str, Sample]) -> di
     if len(rows) > cfg.rows:
         rows = np.sort(np.random.default_rng(cfg.seed).choice(rows, cfg.rows, replace=False))
     label, weight = study.tensors.label[rows], study.tensors.weight
-    linear = fit_linear(
+    given = (
         task,
         *study.inputs(rows),
         [int(item["cardinality"]) for item in study.categorical_inputs],
         label.astype(np.float64 if task.kind == "regression" else np.int64),
         None if weight is None else weight[rows].astype(np.float64),
-        iterations=cfg.iterations,
-        l2=cfg.l2,
     )
-    fitted = {}
-    for name, sample in parts.items():
-        fitted[name] = task.measure(study.sample(sample.rows, linear.predict(*study.inputs(sample.rows))))
-    return {
+    linear = fit_linear(*given, iterations=cfg.iterations, l2=cfg.l2)
+    fitted = _scores(study, parts, linear)
+    boosted = {}
+    if cfg.boosting is not None:
+        trees = fit_boosting(*given, cfg.boosting)
+        scores = _scores(study, parts, trees)
+        boosted = {"boosting": {"kind": f"{trees.rounds} rounds", "rows": len(rows), "parts": scores}}
+    return boosted | {
         "model": {"parts": {name: task.measure(sample) for name, sample in parts.items()}},
         "linear": {"kind": "linear" if task.kind == "regression" else "logistic", "rows": len(rows), "parts": fitted},
         "constant": baseline(task, parts["train"], parts),
+    }
+
+
+def _scores(study: Study, parts: dict[str, Sample], model: Linear | Boosted) -> dict[str, Any]:
+    """Metrics of a benchmark model on each part."""
+    return {
+        name: study.task.measure(study.sample(sample.rows, model.predict(*study.inputs(sample.rows))))
+        for name, sample in parts.items()
     }
 
 
@@ -106,6 +117,8 @@ def bias_variance(task: Task, metric: str, models: dict[str, Any], human: float 
         "over_linear": loss(models["linear"]["parts"][part][metric], score[part]),
         "over_constant": loss(models["constant"]["parts"][part][metric], score[part]),
     }
+    if "boosting" in models:
+        table["over_boosting"] = loss(models["boosting"]["parts"][part][metric], score[part])
     return table | {"advice": _advice(table)}
 
 
@@ -119,6 +132,8 @@ def _advice(table: dict[str, Any]) -> list[str]:
         found.append("overfits: try more or cleaner data, regularisation or fewer features (data-centric)")
     if table["over_linear"] is not None and table["over_linear"] <= 0:
         found.append("a linear model does as well on held-out rows: look for a fault, or take the linear one")
+    if table.get("over_boosting") is not None and table["over_boosting"] < 0:
+        found.append("gradient-boosted trees do better on held-out rows: the model has something to learn yet")
     if table["over_constant"] is not None and table["over_constant"] <= 0:
         found.append("no better than a constant prediction: the inputs or labels are likely at fault")
     return found

@@ -49,7 +49,7 @@ class Holder(Protocol):
         """Have the rows of a window brought in; what the slot held is over."""
         ...
 
-    def positions(self, slot: int) -> Tensor:
+    def positions(self, slot: int) -> np.ndarray:
         """Where the rows of the slot's window lie, in their mixed order, once they are there."""
         ...
 
@@ -68,10 +68,10 @@ class InMemory:
     def begin(self, slot: int, window: Window, mix: Mix) -> None:
         self._begun[slot] = window, mix
 
-    def positions(self, slot: int) -> Tensor:
+    def positions(self, slot: int) -> np.ndarray:
         window, mix = self._begun.pop(slot)
         numbers = self.chosen.numbers(window)
-        return torch.from_numpy(numbers[mix(len(numbers))])
+        return np.asarray(numbers[mix(len(numbers))])
 
     def reset(self) -> None:
         self._begun.clear()
@@ -96,8 +96,8 @@ class Buffer:
         self.arrays = [np.zeros((slots * capacity, *field.shape), field.dtype) for field in fields]
         self.tensors = tuple(torch.from_numpy(array) for array in self.arrays)
         self._pool = ThreadPoolExecutor(workers, "ingest") if workers else None
-        self._begun: dict[int, Callable[[], Tensor]] = {}
-        self._futures: set[Future[Tensor]] = set()
+        self._begun: dict[int, Callable[[], np.ndarray]] = {}
+        self._futures: set[Future[np.ndarray]] = set()
 
     def begin(self, slot: int, window: Window, mix: Mix) -> None:
         if self._pool is None:
@@ -108,7 +108,7 @@ class Buffer:
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
 
-    def positions(self, slot: int) -> Tensor:
+    def positions(self, slot: int) -> np.ndarray:
         return self._begun.pop(slot)()
 
     def reset(self) -> None:
@@ -117,7 +117,7 @@ class Buffer:
             if not future.cancel():
                 future.exception()  # a slot must not be written by two
 
-    def _fill(self, slot: int, window: Window, mix: Mix) -> Tensor:
+    def _fill(self, slot: int, window: Window, mix: Mix) -> np.ndarray:
         start = at = slot * self.capacity
         for piece in window:
             rows = self.chosen.within(piece.block)[piece.first : piece.last]
@@ -125,7 +125,7 @@ class Buffer:
             for field, array in zip(self.fields, self.arrays, strict=True):
                 field.make(columns, rows, array[at : at + len(rows)])
             at += len(rows)
-        return torch.from_numpy(mix(size(window)) + start)
+        return mix(size(window)) + start
 
 
 def copied(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Field:
@@ -133,7 +133,11 @@ def copied(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Field:
 
     def make(columns: Mapping[str, np.ndarray], rows: np.ndarray, out: np.ndarray) -> None:
         if name in columns:
-            np.take(columns[name], rows, axis=0, out=out, mode="clip")
+            column = columns[name]
+            if len(rows) == len(column):
+                out[:] = column
+            else:
+                np.take(column, rows, axis=0, out=out, mode="clip")
 
     return Field(shape, dtype, make)
 

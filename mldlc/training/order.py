@@ -65,14 +65,13 @@ class Order:
         """Rows that a window has at most."""
         return int(min(self.rows, self.target - 1 + self.counts.max(initial=1)))
 
-    def cut(self, position: int, lane: int) -> int:
-        """Rows of a lane before the batch at `position`; over all lanes they are the rows before it."""
-        before = self.rows * position // self.batches if self.even else min(self.rows, position * self.batch_size)
-        return (before + lane) // self.lanes
+    def before(self, position: int) -> int:
+        """Rows of the batches before that at `position`."""
+        return self.rows * position // self.batches if self.even else min(self.rows, position * self.batch_size)
 
-    def size(self, position: int) -> int:
-        """Rows of a batch, over all lanes."""
-        return sum(self.cut(position + 1, lane) - self.cut(position, lane) for lane in range(self.lanes))
+    def cut(self, position: int, lane: int) -> int:
+        """Rows of a lane before the batch at `position`; summed over the lanes they are the rows before it."""
+        return (self.before(position) + lane) // self.lanes
 
     def windows(self, epoch: int, lane: int) -> list[Window]:
         """What a lane reads, in order."""

@@ -51,13 +51,18 @@ class StreamedRows:
         return int(self._chosen(part).counts().sum()) if part in self.names else 0
 
     def labels(self, part: str) -> np.ndarray:
-        found, chosen = [], self._chosen(part)
-        for block in np.flatnonzero(chosen.counts()):
+        if part not in self.names:
+            return np.empty(0, np.float32)
+        chosen = self._chosen(part)
+        counts = chosen.counts()
+        found, at = np.empty(int(counts.sum()), self.blocks.dtype("label")), 0
+        for block in np.flatnonzero(counts):
             rows = chosen.within(int(block))
-            values = self.blocks.read(int(block), "label")["label"][rows]
+            values = found[at : at + len(rows)]
+            values[:] = self.blocks.read(int(block), "label")["label"][rows]
             check_labels(values, rows + chosen.starts[block], part)
-            found.append(values)
-        return np.concatenate(found) if found else np.empty(0, np.float32)
+            at += len(rows)
+        return found
 
     def train(self, form: Form) -> StreamLoader:
         ingest = self.cfg.ingest

@@ -14,7 +14,7 @@ from mldlc.training.loader import Collate, Shard, timed
 from mldlc.training.order import Order, find, size
 
 WHOLE = Shard()
-SAMPLE = 1 << 17  # rows that stand for all where a network looks at its inputs
+SAMPLE = 1 << 15  # rows that stand for all where a network looks at its inputs
 
 
 class _Lane:
@@ -24,8 +24,8 @@ class _Lane:
         self.holder, self.order, self.epoch, self.lane, self.slots = holder, order, epoch, lane, slots
         self.windows = order.windows(epoch, lane)
         self.number, before = find(self.windows, row)
-        self.at, self.rows = row - before, torch.empty(0, dtype=torch.int64)
-        self._open, self._begun = False, self.number
+        self.at, self.rows, self.length = row - before, np.empty(0, np.int64), 0
+        self._open, self._begun, self.stale = False, self.number, True
         self.ahead()
 
     def ahead(self) -> None:
@@ -34,23 +34,22 @@ class _Lane:
             number = self._begun
             self.holder.begin(self.slots[number % 2], self.windows[number], self._mix(number))
             self._begun += 1
+        self.stale = False
 
     def _mix(self, number: int) -> Callable[[int], np.ndarray]:
         return lambda rows: self.order.mixed(self.epoch, self.lane, number, rows)
 
-    def take(self, count: int) -> list[Tensor]:
-        """The next `count` rows; at most two windows have them."""
-        found = []
+    def take(self, count: int, into: list[np.ndarray]) -> None:
+        """Add the next `count` rows to `into`; at most two windows have them."""
         while count:
             if not self._open:
                 self.rows, self._open = self.holder.positions(self.slots[self.number % 2]), True
-            part = self.rows[self.at : self.at + count]
-            found.append(part)
-            count -= len(part)
-            self.at += len(part)
-            if self.at == len(self.rows):
-                self.number, self.at, self._open = self.number + 1, 0, False
-        return found
+                self.length = len(self.rows)
+            start, self.at = self.at, min(self.at + count, self.length)
+            into.append(self.rows[start : self.at])
+            count -= self.at - start
+            if self.at == self.length:
+                self.number, self.at, self._open, self.stale = self.number + 1, 0, False, True
 
 
 class StreamLoader:
@@ -103,16 +102,19 @@ class StreamLoader:
             lane: _Lane(holder, order, epoch, lane, order.cut(self.position, lane), (2 * place, 2 * place + 1))
             for place, lane in enumerate(self.lanes)
         }
-        spare = torch.zeros(1, dtype=torch.int64)
+        spare, (n, before) = np.zeros(1, np.int64), (order.lanes, order.before(self.position))
         while self.position < len(self):
-            now, then = self.position, self.position + 1
-            taken = [part for n, lane in lanes.items() for part in lane.take(order.cut(then, n) - order.cut(now, n))]
-            self.position, self._served = then, True
-            index = torch.cat(taken) if taken else spare
+            after = order.before(self.position + 1)
+            taken: list[np.ndarray] = []
+            for number, lane in lanes.items():
+                lane.take((after + number) // n - (before + number) // n, taken)
+            index = torch.from_numpy(np.concatenate(taken) if taken else spare)
             batch = tuple(tensor.index_select(0, index) for tensor in holder.tensors)
-            self._weigh(batch, bool(taken), order.size(now))
+            self._weigh(batch, bool(taken), after - before)
+            self.position, self._served, before = self.position + 1, True, after
             for lane in lanes.values():
-                lane.ahead()
+                if lane.stale:
+                    lane.ahead()
             yield self.collate(batch)
 
     def _weigh(self, batch: tuple[Tensor, ...], own: bool, rows: int) -> None:

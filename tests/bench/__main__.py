@@ -28,7 +28,7 @@ PRINTED = {
     "Composition beside bare Hydra": compose,
     "Points of a sweep beside stock Hydra composing each job": sweep_compose,
     "Inline nodes, µs a node": engine_nodes,
-    "In-core loader beside the bare permuted loop": loader_speed,
+    "Loaders beside the bare permuted loop and bare readers": loader_speed,
     "Changed partitions beside a fresh store": partitions,
     "Profile beside stock whylogs and Polars describe": profile_speed,
     "Records and trees beside bare syscalls": store_records,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -150,3 +152,28 @@ def test_mistakes_are_named(tmp_path):
     assert caught.value.where == "robustness.part" and "test" in caught.value.hint
     with pytest.raises(StepError, match="no metric 'r2'"):
         study(made, tmp_path / "b", XAI, "xai", "permutation", metric="r2")
+
+
+BOOSTING = {"rounds": 40, "min_leaf_rows": 5}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_boosted_trees_stand_beside_the_model(tmp_path, kind):
+    made = world(tmp_path, kind)
+    runs = [study(made, tmp_path / n, DIAGNOSE, "diagnose", "standard", boosting=BOOSTING) for n in "ab"]
+    assert runs[0].digest("report") == runs[1].digest("report")
+    found = report(runs[0], "diagnose")
+    trees, constant = (found["models"][name]["parts"]["test"] for name in ("boosting", "constant"))
+    metric, better = found["bias_variance"]["metric"], found["bias_variance"]["better"]
+    assert trees[metric] > constant[metric] if better == "higher" else trees[metric] < constant[metric]
+    gap = found["models"]["model"]["parts"]["test"][metric] - trees[metric]
+    assert found["bias_variance"]["over_boosting"] == pytest.approx(gap if better == "higher" else -gap, abs=1e-6)
+
+
+def test_boosting_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    with pytest.raises(StepError, match="the boosting benchmark needs scikit-learn") as refused:
+        study(
+            world(tmp_path, "binary", rows=300), tmp_path / "run", DIAGNOSE, "diagnose", "standard", boosting=BOOSTING
+        )
+    assert "mldlc[boost]" in refused.value.hint

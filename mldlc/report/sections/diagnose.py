@@ -9,7 +9,7 @@ from mldlc.report.numbers import words
 from mldlc.report.sections.documents import document, is_number, rows, section
 from mldlc.report.sections.facts import arranged
 
-GAPS = ("avoidable_bias", "variance", "validation_gap", "over_linear", "over_constant")
+GAPS = ("avoidable_bias", "variance", "validation_gap", "over_linear", "over_boosting", "over_constant")
 WORST = 10
 
 
