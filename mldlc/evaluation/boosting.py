@@ -29,11 +29,15 @@ class Boosted:
 
     def predict(self, numeric: np.ndarray, categorical: np.ndarray) -> np.ndarray:
         """(n,) probability of the second class or value, or (n, k) probabilities; float64."""
+        from threadpoolctl import threadpool_limits
+
         x = _joined(numeric, categorical)
+        with threadpool_limits(1):
+            said = self.trees.predict(x) if self.task.kind == "regression" else self.trees.predict_proba(x)
         if self.task.kind == "regression":
-            return np.asarray(self.trees.predict(x), np.float64)
+            return np.asarray(said, np.float64)
         found = np.zeros((len(x), len(self.task.classes)))
-        found[:, self.trees.classes_] = self.trees.predict_proba(x)  # a class without training rows keeps 0
+        found[:, self.trees.classes_] = said  # a class without training rows keeps 0
         return found[:, 1] if self.task.kind == "binary" else found
 
 
@@ -46,7 +50,9 @@ def fit_boosting(
     weight: np.ndarray | None,
     cfg: Boosting,
 ) -> Boosted:
-    """Fit on labelled rows, with a tenth of them held back to stop early. One thread: sums do not depend on it."""
+    """Fit on labelled rows, with a tenth of them held back to stop early. One thread: equal sums, and threads of OpenMP
+    wait for each other by spinning, which on a busy machine takes many times as long.
+    """
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from threadpoolctl import threadpool_limits
