@@ -7,7 +7,6 @@ is used); a user's kind is `package.module:NAME` inside the declared code roots.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from functools import cache
 
 from mldlc.plan.spec import StepSpec
@@ -101,6 +100,8 @@ SCALARS = ("seed",)
 @cache
 def plugin_kinds() -> dict[str, str]:
     """Kinds that installed packages add: entry points of group `mldlc.steps`, name = kind, value = module:NAME."""
+    import importlib.metadata
+
     return {entry.name: entry.value for entry in importlib.metadata.entry_points(group="mldlc.steps")}
 
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import mldlc
 from mldlc.compiler.files import read_json, write_json
+from mldlc.compiler.own_code import OwnCode
 from mldlc.plan.diagnostic import Location, fail
 
 OWN = "mldlc"
+OWN_PREFIX = "mldlc."
 OWN_ROOT = Path(mldlc.__file__).parent
 STOPS = ("plan", "store", "config", "engine", "compiler", "cli", "catalog", "loop")
 LIGHT = ("spec", "config")  # schemas of a room: their values are hashed, so a new field with `neutral=` moves nothing
@@ -28,9 +30,11 @@ class CodeHasher:
     def __init__(self, roots: Iterable[Path], cache_file: Path) -> None:
         self.roots = tuple(roots)
         self.cache_file = cache_file
-        self.known: dict[str, Any] = read_json(cache_file)
         self.changed = False
         self.modules: dict[str, tuple[str, tuple[str, ...]] | None] = {}
+        self.own = OwnCode(cache_file.with_name("own_code.json"))
+        self._known: dict[str, Any] | None = None
+        self._shadowed: dict[str, bool] = {}
 
     def closure(self, modules: Iterable[str], files: Iterable[tuple[str, bytes]] = ()) -> dict[str, str]:
         """Module -> digest for everything first-party that `modules` import, plus extra files (name, bytes)."""
@@ -38,7 +42,10 @@ class CodeHasher:
         todo = [m for name in modules for m in _with_parents(name)]
         while todo:
             name = todo.pop()
-            if name in found or not self._first_party(name):
+            if name in found or not _first_party(name):
+                continue
+            if name.startswith(OWN_PREFIX) and (reached := self._reached(name)) is not None:
+                found |= reached
                 continue
             parsed = self._module(name)
             if parsed is None:
@@ -48,6 +55,37 @@ class CodeHasher:
                 todo.extend(_with_parents(wanted))
         found |= {name.rpartition("/")[2]: _raw(data) for name, data in files}
         return dict(sorted(found.items()))
+
+    def _reached(self, start: str) -> dict[str, str] | None:
+        """The closure of a module of mldlc, remembered; None where a code root has a module that it imports."""
+        if start not in self.own:
+            found: dict[str, str] = {}
+            outside: set[str] = set()
+            todo = _with_parents(start)
+            while todo:
+                name = todo.pop()
+                if name in found or name in outside or not _first_party(name):
+                    continue
+                if not name.startswith(OWN_PREFIX):
+                    outside.add(name.partition(".")[0])
+                elif (parsed := self._module(name)) is not None:
+                    found[name] = parsed[0]
+                    todo += [item for wanted in parsed[1] for item in _with_parents(wanted)]
+            self.own.remember(start, found, sorted(outside))
+        found, tops = self.own.reached(start)
+        return None if any(self._in_roots(top) for top in tops) else found
+
+    def _in_roots(self, top: str) -> bool:
+        if top not in self._shadowed:
+            self._shadowed[top] = self.locate(top) is not None or any((root / top).is_dir() for root in self.roots)
+        return self._shadowed[top]
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What parsing found, by raw digest; read when a file must be parsed."""
+        if self._known is None:
+            self._known = read_json(self.cache_file)
+        return self._known
 
     def digest(self, module: str) -> str:
         """Digest of one first-party module by itself, "" when there is no such module."""
@@ -68,12 +106,7 @@ class CodeHasher:
         """Write the cache if it grew."""
         if self.changed:
             write_json(self.cache_file, self.known)
-
-    def _first_party(self, name: str) -> bool:
-        parts = name.split(".")
-        if parts[0] != OWN:
-            return True
-        return len(parts) > 1 and parts[1] not in STOPS and not (len(parts) == 3 and parts[2] in LIGHT)
+        self.own.save()
 
     def _module(self, name: str) -> tuple[str, tuple[str, ...]] | None:
         if name not in self.modules:
@@ -98,6 +131,13 @@ class CodeHasher:
             self.changed = True
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         return entry["norm"], tuple(_absolute(item, package) for item in entry["imports"])
+
+
+def _first_party(name: str) -> bool:
+    parts = name.split(".")
+    if parts[0] != OWN:
+        return True
+    return len(parts) > 1 and parts[1] not in STOPS and not (len(parts) == 3 and parts[2] in LIGHT)
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

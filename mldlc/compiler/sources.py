@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 
-from mldlc import catalog
 from mldlc.compiler.draft import Draft, Node
 from mldlc.plan.diagnostic import Diagnostic
 
@@ -12,7 +11,11 @@ from mldlc.plan.diagnostic import Diagnostic
 def look_inside(draft: Draft, node: Node) -> None:
     """Add a diagnostic for everything that the check of a shipped kind finds in the step's local files."""
     paths = [path for source in node.observed for path in source.paths]
-    if not node.typed.check or not paths or draft.ask.offline or catalog.is_user_kind(node.typed.kind):
+    if not node.typed.check or not paths or draft.ask.offline:
+        return
+    from mldlc import catalog
+
+    if catalog.is_user_kind(node.typed.kind):
         return
     module, _, name = node.typed.check.partition(":")
     for error in getattr(importlib.import_module(module), name)(node.typed.params, paths):

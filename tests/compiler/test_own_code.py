@@ -1,0 +1,47 @@
+"""What mldlc's own modules import is remembered, and equals what walking their files finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mldlc import catalog
+from mldlc.compiler.code import CodeHasher
+
+IMPLS = sorted({catalog.load_spec(kind).impl.partition(":")[0] for kind in catalog.kinds()})
+
+
+@pytest.fixture
+def walked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, dict[str, str]]:
+    """The closure of every shipped step without the memory."""
+    with monkeypatch.context() as patch:
+        patch.setattr(CodeHasher, "_reached", lambda self, start: None)
+        hasher = CodeHasher((), tmp_path / "walked" / "code.json")
+        return {impl: hasher.closure([impl]) for impl in IMPLS}
+
+
+def test_remembered_closures_equal_walked_ones(walked: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    for _ in range(2):  # found, then read from the file
+        hasher = CodeHasher((), tmp_path / "code.json")
+        assert {impl: hasher.closure([impl]) for impl in IMPLS} == walked
+        hasher.save()
+    assert hasher.closure(IMPLS) == {name: value for found in walked.values() for name, value in sorted(found.items())}
+
+
+def test_nothing_is_parsed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = CodeHasher((), tmp_path / "code.json")
+    first.closure(IMPLS)
+    first.save()
+    monkeypatch.setattr(CodeHasher, "_parse", lambda self, name, path: pytest.fail(f"{name} was read again"))
+    CodeHasher((), tmp_path / "code.json").closure(IMPLS)
+
+
+@pytest.mark.parametrize("shadow", ["torch.py", "torch/nn.py"])
+def test_a_module_of_the_user_that_hides_a_package_counts(tmp_path: Path, shadow: str) -> None:
+    root = tmp_path / "src"
+    (root / shadow).parent.mkdir(parents=True)
+    (root / shadow).write_text("x = 1\n")
+    plain = CodeHasher((), tmp_path / "code.json").closure(["mldlc.training.train"])
+    hidden = CodeHasher((root,), tmp_path / "code.json").closure(["mldlc.training.train"])
+    assert set(hidden) - set(plain) == {shadow.removesuffix(".py").replace("/", ".")}
