@@ -13,6 +13,7 @@ from mldlc.plan.diagnostic import Location, fail
 from mldlc.plan.keys import recipe
 from mldlc.plan.source import SourceRef
 from mldlc.plan.step import Input, Source
+from mldlc.store.repository import is_versioned, parse_address
 
 
 def run(draft: Draft) -> None:
@@ -42,6 +43,7 @@ def run(draft: Draft) -> None:
                 draft.snapshot.sources.get(ref.uri),
                 draft.snapshot.refs.get(ref.uri, ""),
                 ref.root,
+                is_versioned(ref.uri) and parse_address(ref.uri).pinned_as in draft.held,
             )
             for ref in refs
         )

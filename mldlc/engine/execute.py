@@ -49,7 +49,7 @@ def execute(
         approvals=approvals.folders(plan.settings, plan.config.root, outputs),
         provenance=provenance(plan, journal.run),
         lakefs=connection(plan.blobs.get(plan.points[0].config) if plan.points else None),
-        pins={uri: commit for uri, commit in plan.snapshot.refs.items() if is_versioned(uri)},
+        pins=_pins(plan),
         roots=roots,
     )
     slots = capacity(options.jobs or executor.get("jobs"), executor, cpus, _memory())
@@ -80,6 +80,12 @@ def _frozen(plan: Plan, outputs: Path) -> dict[str, str]:
     if plan.config.rev:
         return {root: str(frozen(root, digest, cache)) for root, digest in plan.snapshot.code.items()}
     return {root: str(freeze(Path(root), digest, cache)) for root, digest in plan.snapshot.code.items()}
+
+
+def _pins(plan: Plan) -> dict[str, str]:
+    """Versioned address -> commit, of branches that must not move under the run; what a lock holds may be old."""
+    held = {source.uri for step in plan.steps for source in step.sources if source.held}
+    return {uri: commit for uri, commit in plan.snapshot.refs.items() if is_versioned(uri) and uri not in held}
 
 
 def _memory() -> int:

@@ -35,7 +35,8 @@ class BoundInput:
 class Setting:
     """What is the same for all steps of a run. approvals: folders in order. roots: live code root -> frozen copy.
 
-    provenance: the lineage keys that a commit of this run carries. pins: versioned address -> the commit it is read at.
+    provenance: the lineage keys that a commit of this run carries. pins: versioned address that
+    no lock holds -> the commit it is read at.
     lakefs: how sources reach the server; keys are references.
     """
 

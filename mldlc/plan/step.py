@@ -35,7 +35,7 @@ class Source:
     """An observed outside source. token None: not known before the step runs (too large to hash while planning).
 
     commit: what a versioned source (`store://`, `lakefs://`) was pinned to; its files are read there. root: as in
-    `SourceRef`.
+    `SourceRef`. held: `mldlc.lock` says so, and the branch may be elsewhere by now.
     """
 
     uri: str
@@ -45,6 +45,7 @@ class Source:
     token: str | None = None
     commit: str = ""
     root: str = ""
+    held: bool = False
 
     def ref(self) -> SourceRef:
         """What to look at for its identity now."""

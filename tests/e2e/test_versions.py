@@ -268,3 +268,15 @@ def test_another_outputs_folder_has_its_own_store(repo: Repository) -> None:
     done = repo.mldlc("run", env={**os.environ, "MLDLC_OUTPUTS": str(repo.root / "other")})
     assert done.returncode == 0, done.stderr
     assert not list(versions(repo).entries("main", "default/"))
+
+
+def test_a_run_that_reads_a_locked_commit_publishes_to_the_branch_that_moved(repo: Repository) -> None:
+    first = versions(repo).resolve("main")
+    assert repo.mldlc("lock").returncode == 0
+    head = put(repo, "raw/b.csv", repo.root / "a.csv")
+    summary = run(repo)
+    assert summary["counts"]["applied"] == 1  # type: ignore[index]
+    commit = versions(repo).commit("main")
+    assert commit.parents[0] == head and json.loads(commit.metadata["mldlc.inputs"])[0][0].startswith(
+        f"store://{first}/"
+    )
