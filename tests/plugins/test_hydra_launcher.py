@@ -91,7 +91,8 @@ def test_a_job_that_fails_loses_no_other_and_raises_what_it_raised(plain: App) -
     assert code == 1 and "Error executing job with overrides: ['lr=9'" in text and plain.executed() == ["9 a"]
 
 
-def test_killed_it_goes_on_and_an_edit_does_not_leak_into_it(plain: App) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_or_killed_it_goes_on_and_an_edit_does_not_leak_into_it(plain: App, number: int) -> None:
     gate = plain.root / "gate"
     gate.write_text("")
     process = plain.start("-m", "lr=1,2,3", LAUNCHER, "hydra.launcher.jobs=1", WAIT=str(gate))
@@ -99,8 +100,9 @@ def test_killed_it_goes_on_and_an_edit_does_not_leak_into_it(plain: App) -> None
         assert process.poll() is None
         time.sleep(0.05)
     (plain.root / "helper.py").write_text("broken(\n")
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(number)
     process.communicate(timeout=60)
+    assert process.returncode == -number
     (plain.root / "helper.py").write_text(HELPER)
     gate.unlink()
     assert "1 a" in plain.executed()

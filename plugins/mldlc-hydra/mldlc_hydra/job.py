@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
 
-from mldlc.plan.context import Context, StepError
+from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc_hydra.task import Task, load
 
 VALUE, FILES = "value.pickle", "files"
@@ -52,11 +54,14 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     setup_globals()
     JobRuntime.instance().set("name", order.app)
     HydraConfig.instance().set_config(config)
-    found = run_job(
-        task_function=function, config=config, job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
-        hydra_context=HydraContext(config_loader=None, callbacks=Callbacks(config)),  # type: ignore[arg-type]
-    )  # fmt: skip
+    with _interruptible():
+        found = run_job(
+            task_function=function, config=config, job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+            hydra_context=HydraContext(config_loader=None, callbacks=Callbacks(config)),  # type: ignore[arg-type]
+        )  # fmt: skip
     os.chdir(order.cwd)
+    if ctx.cancelled():  # some frameworks take an interrupt for an early end
+        raise Cancelled("interrupted")
     if found.status == JobStatus.FAILED:
         error = found._return_value
         _answer(order, found, portable(error))
@@ -76,6 +81,23 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     if isinstance(found._return_value, int | float):
         ctx.summary({"value": float(found._return_value)})
     _answer(order, found, found._return_value)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A request to stop reaches the job as Ctrl-C does under Hydra's own launcher."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def handle(number: int, frame: Any) -> None:
+        if callable(before):
+            before(number, frame)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _answer(order: Order, found: JobReturn, value: Any) -> None:
