@@ -49,24 +49,30 @@ def river(python: str, folder: Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def told(outputs: Path, steps: dict[str, Any], peers: dict[str, Any]) -> str:
+    """The table of a run beside its peers."""
+    rows, parts = [], {}
+    for stage, name in (("update", "online, row by row"), ("periodic", "batch, every 1,440 rows")):
+        found = document(outputs, steps[stage]["digests"]["metrics"], "metrics.json")
+        events, parts = [event["what"] for event in found["updates"]["events"]], found["parts"]
+        counted = ", ".join(f"{events.count(what)} {what}s" for what in dict.fromkeys(events))
+        rows.append([name, *_scores(parts["stream"]), f"{steps[stage]['cpu']:.0f} s of CPU, {counted}"])
+    rows.append(["frozen", *_scores(parts["frozen"]), ""])
+    rows += [[name, f"{item['accuracy']:.4f}", "", f"{item['cpu']:.0f} s of CPU"] for name, item in peers.items()]
+    count = parts["stream"]["n"]
+    head = f"`mldlc run experiment=elec_online`: {count:,} half hours, each told before it is learnt, after 15 % that come before."
+    return f"{head}\n\n" + table(["learner", "prequential accuracy", "log loss", "note"], rows)
+
+
+def _scores(part: dict[str, float]) -> list[str]:
+    return [f"{part['accuracy']:.4f}", f"{part['log_loss']:.3f}"]
+
+
 def main() -> None:
     """Run everything and keep the table."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(folder) / "outputs"
-        steps = run(outputs, "experiment=elec_online")
-        rows = []
-        for stage, name in (("update", "online, row by row"), ("periodic", "batch, every 1,440 rows")):
-            found = document(outputs, steps[stage]["digests"]["metrics"], "metrics.json")
-            events = [event["what"] for event in found["updates"]["events"]]
-            counted = ", ".join(f"{events.count(what)} {what}s" for what in dict.fromkeys(events))
-            score = found["parts"]["stream"]
-            rows.append([name, f"{score['accuracy']:.4f}", f"{score['log_loss']:.3f}", counted])
-        frozen = found["parts"]["frozen"]
-        rows.append(["frozen", f"{frozen['accuracy']:.4f}", f"{frozen['log_loss']:.3f}", ""])
-        told = f"`mldlc run experiment=elec_online`: {found['parts']['stream']['n']:,} half hours, each told before it is learnt"
-        for name, item in river(sys.argv[1], Path(folder)).items():
-            rows.append([name, f"{item['accuracy']:.4f}", "", f"{item['cpu']:.0f} s of CPU"])
-    keep(TITLE, f"{told}.\n\n" + table(["learner", "prequential accuracy", "log loss", "note"], rows))
+        keep(TITLE, told(outputs, run(outputs, "experiment=elec_online"), river(sys.argv[1], Path(folder))))
 
 
 if __name__ == "__main__":

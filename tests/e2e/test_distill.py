@@ -49,14 +49,14 @@ def test_students_share_lessons_and_twins_and_teachers_come_by_reference(tmp_pat
         "lessons",
     }
     assert warmer["student"] == "run"
-    plain = steps(repo, *QUICK, "distill=none", "teacher=none")
+    plain = steps(repo, *QUICK, "distill=none", "~lifecycle.stages.teacher")
     assert plain["train"] == "reuse" and "student" not in plain
-    reference = (f"distill.teacher={first['run']}:teacher", "teacher=none")
-    again = kept(repo, execute(repo, "adult_distill", *QUICK[:1], *QUICK[2:], *reference)["run"])
+    reference = (f"distill.teacher={first['run']}:teacher", "~lifecycle.stages.teacher")
+    again = kept(repo, execute(repo, "adult_distill", *QUICK, *reference)["run"])
     assert again["earlier"]["digests"] == {"model": made["teacher"]["digests"]["model"]}
     assert again["student"]["digests"] == made["student"]["digests"]
     for wrong, words in (("nope:train", "run 'nope' is not here"), ("registry://adult", "no such published model")):
-        done = repo.mldlc("plan", "experiment=adult_distill", f"distill.teacher={wrong}", "teacher=none")
+        done = repo.mldlc("plan", "experiment=adult_distill", f"distill.teacher={wrong}", "~lifecycle.stages.teacher")
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
