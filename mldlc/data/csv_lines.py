@@ -45,6 +45,11 @@ def rows(
             f"{path.name}, after line {line}: byte 0x{error.object[error.start]:02x} is not {source.encoding}",
             where=str(path), hint="set source.encoding, for example `latin-1`",
         ) from None  # fmt: skip
+    except csv.Error as error:
+        raise StepError(
+            f"{path.name}, after line {line}: {error}", where=str(path),
+            hint="is it a CSV file? see source.separator and source.quote",
+        ) from None  # fmt: skip
     except LookupError:
         raise StepError(f"unknown encoding '{source.encoding}'", where="source.encoding", hint="try utf-8") from None
 

@@ -114,6 +114,7 @@ WRONG = {
     "narrow": (("++source.columns={a: {dtype: int64}}", "source.has_header=false"), "has 2 columns, source", "order"),
     "twice": (("source.path=data/twice.csv",), "column 'a' is there twice", ""),
     "empty": (("source.path=data/empty.csv",), "empty.csv has no rows", ""),
+    "no csv": (("source.path=data/long.csv",), "field larger than field limit", "is it a CSV file?"),
     "parquet": (("source=parquet", "source.path=data/x.parquet", "source.columns=[a,b,d]"), "no column 'd'", "a, b"),
     "parquet role": (("source=parquet", "source.path=data/x.parquet", "+source.roles.d=label"), "names 'd'", "a, b"),
     "bundled": (("source=adult", "+source.roles.incom=weight"), "source.roles names 'incom'", "'income'"),
@@ -127,6 +128,7 @@ def test_a_column_that_is_not_there_is_told_by_the_plan(root: Path, name: str) -
     write(root, "data/x.csv")
     write(root, "data/twice.csv", "a,a\n1,2\n")
     write(root, "data/empty.csv", "")
+    write(root, "data/long.csv", "x" * 200_000)
     chosen = overrides if name == "bundled" else ("source=csv", "source.path=data/x.csv", *overrides)
     pl.DataFrame({"a": [1], "b": [{"c": 1, "d": [2]}]}).write_parquet(root / "data/x.parquet")
     for _ in range(2):
