@@ -61,6 +61,7 @@ class Provenance:
         found: list[Writer] = []
         for text in _texts_of(self._composer, self._lines):
             _apply(found, path, text.package, lambda rest, t=text: _in_file(t.root, rest, t.file))  # type: ignore[misc]
+        found = [writer for writer in found if writer.value != "???"] or found  # in a file it leaves what was there
         for line in self._lines:
             if self._composer.is_value(line):
                 override = self._composer.parse(line)
@@ -72,7 +73,7 @@ class Provenance:
                 value = override.value()
                 where = self._places.get(line, COMMAND_LINE)
                 _apply(found, path, target, lambda rest, v=value, w=where: _in_value(v, rest, w))  # type: ignore[misc]
-        return [writer for writer in found if writer.value != "???"] or found  # `???` leaves what was there
+        return found
 
     def locate(self, key: str | tuple[str, ...]) -> Location | None:
         """Where the last writer of a key, or of its nearest existing parent, wrote it; None when nobody did."""
