@@ -60,7 +60,7 @@ def peers(data: Path) -> Iterator[Peer]:
     for name in MADE:
         try:
             yield Peer(venv(name) if name in PEERS else Path(sys.executable), name, data)
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
             print(f"{name}: not measured, {error}")
 
 

@@ -11,6 +11,7 @@ from mldlc.report.numbers import number, words
 from mldlc.report.sections.documents import document, is_number, part_color, rows
 
 STAGES = ("train", "val", "test")
+SPIKES, SPIKE_ROWS = 5, 8
 
 
 def training(artifact: Any) -> dict[str, Any] | None:
@@ -38,7 +39,25 @@ def training(artifact: Any) -> dict[str, Any] | None:
         facts.append(
             ("stopped", stopped if isinstance(stopped, str) else ("early" if stopped else "at the last epoch"))
         )
-    return {"charts": charts, "facts": facts}
+    return {"charts": charts, "facts": facts + _spikes(rows(history, "spikes"))}
+
+
+def _spikes(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The first losses that jumped, each with the rows of its batch, most extreme first."""
+    told = []
+    for spike in found[:SPIKES]:
+        shown, usual = list(spike.get("rows") or [])[:SPIKE_ROWS], spike.get("usual")
+        text = f"loss {_loss(spike.get('loss'))}" + (f", usual {number(usual)}" if is_number(usual) else "")
+        rest = len(spike.get("rows") or []) - len(shown)
+        text += f"; {spike.get('action')}; rows of its batch: {', '.join(map(str, shown))}"
+        told.append((f"spike at step {spike.get('step')}", text + (f" and {rest} more" if rest > 0 else "")))
+    if len(found) > SPIKES:
+        told.append(("more spikes", number(len(found) - SPIKES)))
+    return told
+
+
+def _loss(value: Any) -> str:
+    return number(value) if is_number(value) else str(value)
 
 
 def _chart(measured: str, series: list[tuple[str, str]], epochs: list[dict[str, Any]], best: Any) -> Markup | None:
