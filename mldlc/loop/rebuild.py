@@ -21,7 +21,9 @@ from mldlc.plan.plan import Plan
 from mldlc.plan.step import Source, Step
 from mldlc.plan.versions import VersionsError
 from mldlc.store.codetree import tree_digest
-from mldlc.store.layout import existing_store, open_store
+from mldlc.store.layout import Store, existing_store, open_store
+from mldlc.store.named import is_named
+from mldlc.store.objects import read_tree
 from mldlc.store.records import read_record
 from mldlc.store.repository import is_versioned, open_repository, parse_address
 from mldlc.store.statcache import StatCache, source_token
@@ -248,7 +250,9 @@ def _check_source(
 ) -> None:
     """Whether a source still is what was read; versioned data of the embedded store is linked into the scratch."""
     try:
-        if is_versioned(source.uri):
+        if is_named(source.uri):
+            _bring_named(source, outputs, scratch)
+        elif is_versioned(source.uri):
             _bring(source, outputs, scratch)
         elif source.identity in ("content", "stat") and token and source_token(source.ref(), cache, None) != token:
             gone.append(f"source {source.name} changed since: {', '.join(source.paths[:3])}")
@@ -273,6 +277,23 @@ def _bring(source: Source, outputs: Path, scratch: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             _link(path, target)
+
+
+def _bring_named(source: Source, outputs: Path, scratch: Path) -> None:
+    """Link an artifact of an earlier run into the scratch: its files and the tree that names them."""
+    found = outputs / "store" / "objects"
+    try:
+        names = [
+            source.commit,
+            *(name for name, _ in read_tree(Store(outputs / "store"), source.commit).files.values()),
+        ]
+    except (OSError, ValueError) as error:
+        raise fail("missing_data", f"what {source.uri} stood for is gone from the store: {error}") from None
+    for name in names:
+        target = scratch / "objects" / name[:2] / name[2:]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            _link(found / name[:2] / name[2:], target)
 
 
 def _link(path: Path, target: Path) -> None:

@@ -55,6 +55,8 @@ def test_students_share_lessons_and_twins_and_teachers_come_by_reference(tmp_pat
     again = kept(repo, execute(repo, "adult_distill", *QUICK, *reference)["run"])
     assert again["earlier"]["digests"] == {"model": made["teacher"]["digests"]["model"]}
     assert again["student"]["digests"] == made["student"]["digests"]
+    done = repo.mldlc("reproduce", "--until", "earlier")
+    assert done.returncode == 0, done.stdout + done.stderr
     for wrong, words in (("nope:train", "run 'nope' is not here"), ("registry://adult", "no such published model")):
         done = repo.mldlc("plan", "experiment=adult_distill", f"distill.teacher={wrong}", "~lifecycle.stages.teacher")
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from mldlc.artifacts.handle import Artifact
 from mldlc.report.spec import REPORT
 from tests.report import artifacts
 from tests.shared_data import shared
 from tests.step_harness import StepRun, run_step
 
 PROJECT = {"name": "adult", "title": "Adult census income", "problem": "Who earns more than $50,000 a year?"}
-Inputs = dict[str, Artifact]
+Inputs = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +54,40 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
         ),
         "xai": ("Metrics", "xai.json", artifacts.importance(fitted)),
         "decision": ("Decision", "decision.json", {"decision": "approve", "why": "inside the bounds"}),
+        "distillation": ("Metrics", "distillation.json", DISTILLED),
+        "timing": (
+            "Metrics", "timing.json",
+            {"models": {n: {"seconds_per_row": 1e-6, "seconds_one_row": 1e-4} for n in DISTILLED["models"]}},
+        ),
     }  # fmt: skip
-    return {port: artifacts.save(root / port, *item) for port, item in documents.items()}
+    made: Inputs = {port: artifacts.save(root / port, *item) for port, item in documents.items()}
+    learners = {"online": 0.8, "monthly": 0.75}
+    return made | {
+        "updates": {
+            name: artifacts.save(root / name, "Metrics", "metrics.json", streamed(v)) for name, v in learners.items()
+        }
+    }
+
+
+def streamed(score: float) -> dict[str, Any]:
+    """metrics.json of an update along a stream of 40 rows."""
+    parts = {"stream": {"n": 40, "accuracy": score}, "frozen": {"n": 40, "accuracy": 0.7}}
+    curve = {"updated": [score - 0.1, score + 0.1], "frozen": [0.7, 0.7]}
+    return {
+        "parts": parts, "updates": {"kind": "online", "batches": 4, "events": [{"what": "rollback", "batch": 3}]},
+        "prequential": {"metric": "accuracy", "ends": [20, 40], "learners": curve},
+    }  # fmt: skip
+
+
+DISTILLED = {
+    "metric": "auroc", "part": "test", "rows": 6512, "samples": 200, "confidence": 0.95, "teacher": "teacher",
+    "gain": {"value": 0.0024, "interval": [0.0008, 0.0041]}, "kept": {"value": 0.992, "interval": [0.989, 0.995]},
+    "size": 0.033,
+    "models": {
+        name: {"value": value, "interval": [value - 0.01, value + 0.01], "parameters": count, "bytes": 8 * count}
+        for name, value, count in (("teacher", 0.9175, 33065), ("student", 0.9101, 1077), ("twin", 0.9077, 1077))
+    },
+}  # fmt: skip
 
 
 DIAGNOSIS = {

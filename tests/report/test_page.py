@@ -24,6 +24,7 @@ GIVES = {
     "profile": {"profile"}, "metrics": {"metrics", "slices"}, "history": {"training"}, "model": {"model"},
     "expectations": {"expectations"}, "selection": {"selection"}, "diagnose": {"diagnose"},
     "robustness": {"robustness"}, "xai": {"xai"}, "decision": {"decision"},
+    "distillation": {"distillation"}, "timing": set(), "updates": {"updates"},
 }  # fmt: skip
 HOSTILE = """<script>alert('x')</script>"><img src=x onerror=alert(1)>&amp;\x00\x1b{{ 7*7 }}"""
 
