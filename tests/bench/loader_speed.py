@@ -122,7 +122,7 @@ def loaders(columns: dict[str, np.ndarray], folder: Path, rows: int, beside: boo
         table, split = streams.write(folder, columns, storage)
         made = {f"mldlc streaming, {n} threads": {"cache": False, "workers": n} for n in (0, 1)}
         if storage == "parquet":
-            made["mldlc streaming, decoded once, 1 thread"] = {"workers": 1}
+            made["mldlc streaming, 1 thread, decoding not timed"] = {"workers": 1}
         feeds = {n: streams.ours(table, split, folder / storage / n, BATCH, **keys) for n, keys in made.items()}
         floor = f"bare reader of {storage} (floor)"
         streamed: dict[str, Callable[[], float | None]] = {

@@ -61,9 +61,10 @@ def reasons(steps: list[Step], most: int = 4) -> list[str]:
     waits = dict.fromkeys(reason.stage for reason in found if reason.code == "upstream_runs")
     if waits:
         texts.append("waits for " + ", ".join(waits))
-    if steps[0].note and (not texts or steps[0].action in ("run", "maybe")):
-        texts.append(steps[0].note)
-    return texts if len(texts) <= most else [*texts[: most - 1], f"... and {len(texts) - most + 1} more (mldlc why)"]
+    if len(texts) > most:
+        texts = [*texts[: most - 1], f"... and {len(texts) - most + 1} more (mldlc why)"]
+    noted = steps[0].note and (not texts or steps[0].action in ("run", "maybe"))
+    return [*texts, steps[0].note] if noted else texts
 
 
 def closing(plan: Plan) -> str:
