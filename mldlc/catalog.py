@@ -89,6 +89,7 @@ OWN_GROUPS = (
     "paths",
     "executor",
     "features",
+    "teacher",
     "serve",
     "monitor",
     "alert",

@@ -54,7 +54,19 @@ class LocalExecutor(Config):
     grace_seconds: float = runtime(20.0, ge=0)
 
 
+class Teacher(Config):
+    """What the teachers of a distillation train with: the stages that read these subtrees check them."""
+
+    kind: Literal["none", "trained"]
+    model: dict[str, Any] | None = None
+    optimizer: dict[str, Any] | None = None
+    trainer: dict[str, Any] | None = None
+    trainer_2: dict[str, Any] | None = None
+    trainer_3: dict[str, Any] | None = None
+
+
 _SCHEMAS: dict[str, Any] = {
+    "teacher": Teacher,
     "lifecycle": LifecycleConfig,
     "paths": PathsConfig,
     "executor": LocalExecutor,
