@@ -41,7 +41,10 @@ def _duration(value: Any) -> Any:
     return f"{days:02}:{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
 
 
-Strategy = Literal["auto", "ddp", "fsdp2", "deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3", "deepspeed_offload"]
+Strategy = Literal[
+    "auto", "ddp", "fsdp2", "tensor_parallel", "tp_fsdp2",
+    "deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3", "deepspeed_offload",
+]  # fmt: skip
 
 
 class LightningTrainer(Config):
@@ -95,6 +98,8 @@ class LightningTrainer(Config):
     def _strategy_fits(self) -> LightningTrainer:
         if self.strategy == "auto" and self.devices > 1:
             raise ValueError("several devices need a strategy: trainer=ddp")
+        if self.strategy == "tp_fsdp2" and self.devices % 2:
+            raise ValueError(f"tp_fsdp2 cuts layers over pairs of devices, and {self.devices} are no pairs")
         if self.strategy.startswith("deepspeed"):
             if self.precision in ("16-mixed", "16-true", "64-true"):
                 raise ValueError(f"DeepSpeed trains in 32-true, bf16-mixed or bf16-true here, not in {self.precision}")

@@ -18,6 +18,7 @@ from mldlc.training.config import Adam, Sgd
 from mldlc.training.objective import Objective
 from mldlc.training.optimizer import build_optimizer, configure, decayed
 from mldlc.training.ranks import Ranks
+from mldlc.training.sharding import by_mesh, clip_norm, meshes
 
 
 class TabularModule(pl.LightningModule):
@@ -88,7 +89,7 @@ class TabularModule(pl.LightningModule):
         fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
         if isinstance(self.optimizer_cfg, Sgd) and any(isinstance(p, DTensor) for p in self.net.parameters()):
             fused = False  # torch has no such kernel for shards
-        optimizer = build_optimizer(self.optimizer_cfg, self.trained(), fused)
+        optimizer = build_optimizer(self.optimizer_cfg, by_mesh(self.trained()), fused)
         return configure(self.optimizer_cfg, optimizer, self.epoch_steps, self.total_steps)
 
     def configure_gradient_clipping(
@@ -98,7 +99,9 @@ class TabularModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         plugin = self.trainer.precision_plugin
-        if gradient_clip_val and isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+        if gradient_clip_val and gradient_clip_algorithm == "norm" and len(meshes(self.net)) > 1:
+            clip_norm(list(self.parameters()), gradient_clip_val)
+        elif gradient_clip_val and isinstance(plugin, MixedPrecision) and plugin.scaler is None:
             # Lightning refuses fused optimizers here for the gradient scaler's sake, which bfloat16 does without
             algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
             Precision.clip_gradients(plugin, optimizer, gradient_clip_val, algorithm)

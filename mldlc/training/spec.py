@@ -29,6 +29,8 @@ STRATEGIES = {
     "auto": f"{_STRATEGIES}.single",
     "ddp": f"{_STRATEGIES}.ddp",
     "fsdp2": f"{_STRATEGIES}.fsdp2",
+    "tensor_parallel": f"{_STRATEGIES}.tensor",
+    "tp_fsdp2": f"{_STRATEGIES}.tensor",
     **{f"deepspeed_{stage}": f"{_STRATEGIES}.deepspeed" for stage in ("zero1", "zero2", "zero3", "offload")},
 }
 

@@ -81,7 +81,8 @@ def fit(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> None:
 def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> None:
     began = time.monotonic()
     seed_everything(cfg.trainer, cfg.trainer.threads)
-    ranks, strategy = Ranks(ctx.rank, ctx.world), importlib.import_module(STRATEGIES[cfg.trainer.strategy])
+    strategy = importlib.import_module(STRATEGIES[cfg.trainer.strategy])
+    ranks = Ranks(ctx.rank, ctx.world, strategy.copies(cfg.trainer))
     job = make(ctx, cfg, inputs, ranks)
     built = strategy.build(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)

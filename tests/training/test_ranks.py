@@ -68,7 +68,7 @@ def adult(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 
 def config(strategy: str, **groups: dict[str, Any]) -> dict[str, Any]:
-    places = {"strategy": strategy, "devices": 2} if strategy != "auto" else {}
+    places = {"strategy": strategy, "devices": 4 if strategy == "tp_fsdp2" else 2} if strategy != "auto" else {}
     return tables.config(**groups | {"trainer": {"max_epochs": 2} | places | groups.get("trainer", {})})
 
 
@@ -127,7 +127,7 @@ def deadly(adult: dict[str, Artifact], tmp_path: Path) -> Deadly:
     return run
 
 
-@each(SMOKE)
+@each(EVERY if ALL else SMOKE)
 def test_a_killed_rank_continues_exactly(strategy: str, deadly: Deadly) -> None:
     """In the middle of an epoch; the same bytes as without the death."""
     whole = ran(deadly("whole", strategy, [], 1, 1e-6))
@@ -197,7 +197,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 
 @thoroughly
-@each(["fsdp2", "deepspeed_zero3", "deepspeed_offload"])
+@each(["fsdp2", "tensor_parallel", "tp_fsdp2", "deepspeed_zero3", "deepspeed_offload"])
 def test_a_gpt_with_shared_weights(strategy: str, song: dict[str, Artifact], tmp_path: Path) -> None:
     """Its embedding is read outside of the layer that owns it, which sharding has to notice; no validation is best."""
     groups: dict[str, Any] = {
@@ -220,7 +220,7 @@ def test_bf16_means_the_same(strategy: str, adult: dict[str, Artifact], tmp_path
 
 
 @thoroughly
-@each([name for name in EVERY if name != "fsdp2"])
+@each(["ddp", *SHARDED])
 def test_a_lightning_module_of_the_users(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
     """Nothing in it knows of ranks: its batches are parts of the batch, its metrics their means."""
     groups: dict[str, Any] = {"model": {"kind": "custom", "target": "mynets.nets:Own"}}

@@ -48,6 +48,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class Block(nn.Module):
     """Norm, attention, norm, feed-forward (GELU), each added to what came in."""
 
+    pairs = (("up", "down"),)  # may be cut over ranks together: nothing but element by element happens between them
+
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(dim, bias=False), nn.LayerNorm(dim, bias=False)

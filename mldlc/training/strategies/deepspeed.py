@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mldlc.plan.context import StepError
+from mldlc.training.strategies.single import copies
+
+__all__ = ["AVERAGES", "RESIZES", "build", "copies", "family", "preload", "weights"]
 
 RESIZES = False
 AVERAGES = False

@@ -21,6 +21,11 @@ def preload(cfg: Any) -> tuple[str, ...]:
     return ()
 
 
+def copies(cfg: Any) -> int:
+    """Ranks that work on the same rows."""
+    return 1
+
+
 def build(cfg: Any, module: pl.LightningModule) -> Any:
     """What `lightning.Trainer(strategy=...)` gets."""
     return "auto"
