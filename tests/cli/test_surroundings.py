@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,17 @@ def repo(tmp_path: Path) -> Repository:
 
 
 def shell(repo: Repository, line: str) -> subprocess.CompletedProcess[str]:
-    """A line of bash in the repository."""
+    """A line of bash in the repository, by which a closed terminal is heard: whoever runs the tests may ignore it."""
     env = {**os.environ, "NO_COLOR": "1"}
     return subprocess.run(
-        ["bash", "-c", line], cwd=repo.root, capture_output=True, text=True, timeout=120, env=env, check=False
+        ["bash", "-c", line],
+        cwd=repo.root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=env,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 

@@ -20,8 +20,8 @@ CSV = "age,income\n1,a\n2,b\n"
 GIVEN = {
     ("source", "csv"): ["source.path={csv}", "+source.roles.income=label"],
     ("source", "parquet"): ["source.path={csv}"],
-    ("source", "adult_csv"): ["source.path={csv}"],
-    ("source", "housing_csv"): ["source.path={csv}"],
+    ("source", "adult_csv"): ["source.path={adult}"],
+    ("source", "housing_csv"): ["source.path={housing}"],
     ("source", "python"): ["source.target=own.nets:frame"],
     ("model", "custom"): ["model.target=own.nets:Net"],
     ("split", "column"): ["split.by=part"],
@@ -51,12 +51,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "src" / "own").mkdir(parents=True)
     (root / "src" / "own" / "nets.py").write_text("class Net:\n    pass\n\n\ndef frame():\n    pass\n")
     (root / "data.csv").write_text(CSV)
+    (root / "adult.csv").write_text(", ".join("x" * 15) + "\n")  # the plan counts the columns and reads the header
+    housing = yaml.safe_load((shipped_conf() / "source" / "housing_csv.yaml").read_text())["columns"]
+    (root / "housing.csv").write_text(",".join(housing) + "\n")
     return root
 
 
 @pytest.mark.parametrize(("group", "option"), options(), ids=lambda value: str(value))
 def test_every_option_compiles(project: Path, group: str, option: str) -> None:
-    given = [item.format(csv=project / "data.csv") for item in GIVEN.get((group, option), [])]
+    files = {name: project / f"{name}.csv" for name in ("adult", "housing")} | {"csv": project / "data.csv"}
+    given = [item.format(**files) for item in GIVEN.get((group, option), [])]
     prefix = "+" if group == "local" else ""
     plan = compile_plan(CompileRequest(project, (f"{prefix}{group}={option}", *given)))
     assert plan.steps and all(item.severity == "warning" for item in plan.diagnostics)

@@ -30,7 +30,7 @@ def test_options_write_out_every_key_at_its_default(group, name, schema):
     assert TypeAdapter(schema).validate_python(values).model_dump() == values
     default = TypeAdapter(schema).validate_python({"kind": values["kind"]}).model_dump()
     changed = {key for key in values if values[key] != default[key]}
-    assert changed == ({"threshold", "bootstrap"} if name == "thorough" else set())
+    assert changed == {"thorough": {"threshold", "bootstrap"}, "boosted": {"boosting"}}.get(name, set())
 
 
 def test_every_group_has_two_options():
