@@ -21,6 +21,7 @@ RACY_NS = 2_000_000_000  # coarsest timestamps (FAT): a later write within this 
 LIMIT = 100_000  # entries kept in the file
 ALWAYS = "always"  # token of a source without identity: the compiler plans such a step to run every time
 Stamp = tuple[int, int, int, int]
+LINKED = -1  # no file has this change time
 
 
 class StatCache:
@@ -56,8 +57,22 @@ class StatCache:
         """Keep a digest that was computed by reading the file after `before` was taken."""
         stamp = _stamp(before)
         if stamp == _stamp(os.stat(path)) and time.time_ns() - before.st_mtime_ns > RACY_NS:
-            self._load()[os.fspath(path)] = (stamp, digest)
-            self._changed = True
+            self._keep(path, stamp, digest)
+
+    def linked(self, path: str | Path, info: os.stat_result) -> str | None:
+        """Digest kept by `remember_linked` for a file that was not written since."""
+        entry = self._load().get(os.fspath(path))
+        return entry[1] if entry and entry[0] == (*_stamp(info)[:3], LINKED) else None
+
+    def remember_linked(self, path: str | Path, digest: str) -> None:
+        """Keep the digest of a read-only file that is an object now: fresh times do not make it racy, and its change
+        time moves with every name it gets. Whoever asks for it checks that it still is that object.
+        """
+        self._keep(path, (*_stamp(os.stat(path))[:3], LINKED), digest)
+
+    def _keep(self, path: str | Path, stamp: Stamp, digest: str) -> None:
+        self._load()[os.fspath(path)] = (stamp, digest)
+        self._changed = True
 
     def save(self) -> None:
         """Write the cache if it changed; does nothing where it may not write."""

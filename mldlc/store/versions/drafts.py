@@ -135,6 +135,8 @@ class EmbeddedDraft:
         def one(item: tuple[str, str, os.stat_result | None]) -> Taken:
             name, source, info = item
             known = told.get(name) or (seen.known(source, info) if info else None)
+            if known is None and take and info:
+                known = _linked(store, seen.linked(source, info), info)
             if known is not None:
                 kept = held.get(name) == known
                 if (present := object_size(store, known, touch=not kept)) is not None:
@@ -142,7 +144,9 @@ class EmbeddedDraft:
             taken = work(store, source, f"{stage}/{temporary_name('file')}")
             if name in told and taken.digest != told[name]:
                 raise VersionsError(f"{source} has digest {taken.digest}, not {told[name]} as was said")
-            if info and not take:  # a linked file's times were changed just now
+            if info and take:
+                seen.remember_linked(source, taken.digest)
+            elif info:
                 seen.remember(source, taken.digest, info)
             return taken
 
@@ -299,6 +303,12 @@ class EmbeddedDraft:
         if lease is not None:
             lease.release()
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _linked(store: Store, digest: str | None, info: os.stat_result) -> str | None:
+    """The digest, when a file is that very object."""
+    found = file_info(store.object_path(digest)) if digest else None
+    return digest if found and os.path.samestat(found, info) else None
 
 
 def _names(root: Path) -> list[str]:

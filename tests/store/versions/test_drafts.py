@@ -133,6 +133,29 @@ def test_a_file_that_has_not_changed_is_not_read_again(
     assert len(contents(versions, draft.head)) == count and verify(versions.store) == []
 
 
+def test_a_file_that_shares_its_bytes_is_read_again_only_when_it_was_written(
+    versions: EmbeddedVersions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its times are those of the moment it was taken: too fresh for `known`, and moved by every new name."""
+    files = {f"{n}": outside(tmp_path, f"{n}", b"x" * (n + 1)) for n in range(100)}
+    draft = versions.draft("main", run="r1")
+    first = draft.put_many(files, take=True)
+    draft.commit("", {})
+    read: list[str] = []
+    real = drafts.take_link
+    monkeypatch.setattr(
+        drafts, "take_link", lambda store, source, target: (read.append(source), real(store, source, target))[1]
+    )
+    assert draft.put_many(files, take=True) == first and read == []
+    files["3"].unlink()
+    files["3"].write_bytes(b"new")  # as a tool that writes files anew
+    files["7"].chmod(0o644)
+    with files["7"].open("r+b") as file:  # into the object: what `verify` names, and what is no longer the same file
+        file.write(b"new")
+    draft.put_many(files, take=True)
+    assert read == [str(files["3"]), str(files["7"])]
+
+
 @pytest.mark.parametrize("name", ["/a", "a//b", "../a", "a/./b", "", "a/"])
 def test_paths_stay_inside(versions: EmbeddedVersions, tmp_path: Path, name: str) -> None:
     draft = versions.draft("main", run="r1")
