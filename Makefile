@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 EXPERIMENT ?= adult
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all lint bench clean
 
@@ -11,10 +12,10 @@ run: $(VENV)/.run  ## set up, run the main job on real data, name the report
 	@echo "Open the report: $$(cd outputs/latest && pwd -P)/report.html"
 
 test: $(VENV)/.test  ## set up, run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(SPREAD)
 
 test-all: $(VENV)/.test  ## also what takes minutes: five split seeds, long crash tests
-	MLDLC_TEST_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	MLDLC_TEST_ALL=1 $(BIN)/python -m pytest $(SPREAD)
 
 lint: $(VENV)/.dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .
