@@ -7,8 +7,11 @@ the format is read here (https://arrow.apache.org/docs/format/Columnar.html, Fil
 from __future__ import annotations
 
 import mmap
+import os
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -24,42 +27,54 @@ def map_columns(path: Path, columns: Sequence[tuple[np.dtype, int | None]]) -> l
     ValueError when the file is no such file or has nulls.
     """
     data = _mapped(path, mmap.ACCESS_COPY)
-    return [_batch(data, path, offset, meta, columns) for offset, meta, _ in batches(data, path)]
+    found = [_batch(data, path, offset, meta, columns) for offset, meta, _ in batches(data, path)]
+    return [_arrays(data, columns, starts, 0, rows) for rows, starts in found]
 
 
 class ArrowRows:
     """Runs of rows of a file, read-only: its pages are the file's own and are given back when the arrays go.
 
-    columns: as in `map_columns`. Safe to read from several threads.
+    columns: as in `map_columns`. keep: pages are not given back. Safe to read from several threads.
     """
 
-    def __init__(self, path: Path, columns: Sequence[tuple[np.dtype, int | None]]) -> None:
+    def __init__(self, path: Path, columns: Sequence[tuple[np.dtype, int | None]], keep: bool = False) -> None:
         self.path, self.columns = path, tuple(columns)
         data = _mapped(path, mmap.ACCESS_READ)
-        self._batches = [(offset, meta) for offset, meta, _ in batches(data, path)]
-        self._ends = np.cumsum([_rows(data, offset) for offset, _ in self._batches])
+        found = [_batch(data, path, offset, meta, columns) for offset, meta, _ in batches(data, path)]
+        self._starts = [starts for _, starts in found]
+        self._ends = list(accumulate(rows for rows, _ in found))
+        self._kept = data if keep else None
 
     def read(self, start: int, stop: int) -> list[np.ndarray]:
         """Rows [start, stop) of every column: views where they lie in one record batch, else copies."""
-        data = _mapped(self.path, mmap.ACCESS_READ)
-        first, last = (int(np.searchsorted(self._ends, row, "right")) for row in (start, stop - 1))
+        data = self._kept or _mapped(self.path, mmap.ACCESS_READ)
+        first, last = bisect_right(self._ends, start), bisect_right(self._ends, stop - 1)
         found = []
         for number in range(first, last + 1):
-            before = int(self._ends[number - 1]) if number else 0
-            arrays = _batch(data, self.path, *self._batches[number], self.columns)
-            found.append([array[max(0, start - before) : stop - before] for array in arrays])
+            before = self._ends[number - 1] if number else 0
+            rows = max(0, start - before), min(stop, self._ends[number]) - before
+            found.append(_arrays(data, self.columns, self._starts[number], *rows))
         return found[0] if len(found) == 1 else [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 def _mapped(path: Path, access: int) -> memoryview:
-    with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=access)) if path.stat().st_size else memoryview(b"")
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return memoryview(mmap.mmap(file, 0, access=access)) if os.fstat(file).st_size else memoryview(b"")
+    finally:
+        os.close(file)
 
 
-def _rows(data: memoryview, offset: int) -> int:
-    """Rows of the record batch at `offset`."""
-    at = field(data, indirect(data, root(data, offset + 8), 2), 0)
-    return int(struct.unpack_from("<q", data, at)[0]) if at else 0
+def _arrays(
+    data: memoryview, columns: Sequence[tuple[np.dtype, int | None]], starts: Sequence[int], start: int, stop: int
+) -> list[np.ndarray]:
+    """Rows [start, stop) of the columns of a record batch. starts: at which byte their items begin."""
+    found = []
+    for (dtype, width), at in zip(columns, starts, strict=True):
+        wide = width or 1
+        flat = np.frombuffer(data, dtype, (stop - start) * wide, at + start * wide * dtype.itemsize)
+        found.append(flat if width is None else flat.reshape(stop - start, width))
+    return found
 
 
 def batches(data: memoryview, path: Path) -> list[tuple[int, int, int]]:
@@ -73,23 +88,23 @@ def batches(data: memoryview, path: Path) -> list[tuple[int, int, int]]:
 
 def _batch(
     data: memoryview, path: Path, offset: int, meta: int, columns: Sequence[tuple[np.dtype, int | None]]
-) -> list[np.ndarray]:
+) -> tuple[int, list[int]]:
+    """Rows of the record batch at `offset`, and where the items of each column begin."""
     batch = indirect(data, root(data, offset + 8), 2)
     if field(data, batch, 3):
         raise ValueError(f"{path} is compressed")
-    rows = _rows(data, offset)
+    place = field(data, batch, 0)
     nodes, node_count = vector(data, batch, 1)
     if any(struct.unpack_from("<qq", data, nodes + 16 * i)[1] for i in range(node_count)):
         raise ValueError(f"{path} has nulls")
     start, _ = vector(data, batch, 2)
-    arrays, index = [], 0
-    for dtype, width in columns:
+    starts, index = [], 0
+    for _, width in columns:
         index += 1 if width is None else 2  # validity of the column, and of the list's items
         (at, _length) = struct.unpack_from("<qq", data, start + 16 * index)
         index += 1
-        flat = np.frombuffer(data, dtype, rows * (width or 1), offset + meta + at)
-        arrays.append(flat if width is None else flat.reshape(rows, width))
-    return arrays
+        starts.append(offset + meta + at)
+    return int(struct.unpack_from("<q", data, place)[0]) if place else 0, starts
 
 
 def root(data: memoryview, at: int) -> int:

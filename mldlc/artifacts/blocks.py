@@ -19,7 +19,8 @@ class Blocks:
     """The rows of a table in blocks of at most `size`, partition after partition.
 
     starts: (blocks + 1,) row number at which each begins. cache: a folder for decoded Parquet, as Arrow files that are
-    mapped afterwards; without one its row groups are decoded again at every read.
+    mapped afterwards (`decode` fills it); without one its row groups are decoded again at every read. After `load`
+    nothing is read again.
     """
 
     def __init__(self, table: Table, size: int, cache: Path | None = None) -> None:
@@ -32,6 +33,8 @@ class Blocks:
             for start in range(0, part.rows, size)
         ]
         self._files: dict[Path, ArrowRows] = {}
+        self._held: dict[str, list[np.ndarray]] = {}
+        self._loaded = False
         self.starts = np.cumsum([0, *(stop - start for _, start, stop in self._places)])
 
     def __len__(self) -> int:
@@ -51,28 +54,39 @@ class Blocks:
         return self.shapes[self.names.index(name)][1] or 1
 
     def read(self, number: int, only: str | None = None) -> dict[str, np.ndarray]:
-        """The columns of a block by name, read-only. only: one column."""
+        """The columns of a block by name, read-only. only: one column is enough."""
         part, start, stop = self._places[number]
-        if is_parquet(part):
-            decoded = self._cached(part)
-            if decoded is None:
-                path = self.table.artifact.file(part.file)
-                wanted = [only] if only else self.names
-                frame = pl.scan_parquet(path, glob=False).select(wanted).slice(start, stop - start).collect()
-                return {name: array_of(frame[name], *self.shapes[self.names.index(name)]) for name in wanted}
-            return dict(zip(self.names, self._rows_of(decoded).read(start, stop), strict=True))
-        file = self.table.artifact.file(part.file)
-        return dict(zip(self.names, self._rows_of(file).read(start, stop), strict=True))
-
-    def _rows_of(self, path: Path) -> ArrowRows:
+        if part.file in self._held:
+            return {name: array[start:stop] for name, array in zip(self.names, self._held[part.file], strict=True)}
+        path = self._arrow(part)
+        if path is None:
+            wanted = [only] if only else self.names
+            frame = pl.scan_parquet(self.table.artifact.file(part.file), glob=False).select(wanted)
+            return dict(zip(wanted, self._arrays(frame.slice(start, stop - start).collect()), strict=True))
         if path not in self._files:
-            self._files[path] = ArrowRows(path, self.shapes)
-        return self._files[path]
+            self._files[path] = ArrowRows(path, self.shapes, keep=self._loaded)
+        return dict(zip(self.names, self._files[path].read(start, stop), strict=True))
+
+    def decodes(self, number: int) -> bool:
+        """Whether reading a block takes decoding it, each time."""
+        part, *_ = self._places[number]
+        return part.file not in self._held and self._arrow(part) is None
+
+    def load(self) -> None:
+        """Have the whole table in memory: Arrow files stay mapped, Parquet is decoded."""
+        self._loaded = True
+        for part in filter(is_parquet, self.table.partitions):
+            self._held[part.file] = self._arrays(pl.read_parquet(self.table.artifact.file(part.file), glob=False))
+
+    def _arrays(self, frame: pl.DataFrame) -> list[np.ndarray]:
+        return [array_of(column, *self.shapes[self.names.index(column.name)]) for column in frame]
 
     def decode(self) -> None:
         """Fill the cache with what it lacks; one process does it, others wait for it."""
-        wanted = [(part, path) for part in self.table.partitions if (path := self._cached(part)) is not None]
-        for part, decoded in wanted:
+        for part in filter(is_parquet, self.table.partitions):
+            decoded = self._arrow(part)
+            if decoded is None:
+                return
             decoded.parent.mkdir(parents=True, exist_ok=True)
             with decoded.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -84,7 +98,8 @@ class Blocks:
                 )
                 fresh.replace(decoded)
 
-    def _cached(self, part: Partition) -> Path | None:
-        if self.cache is None or not is_parquet(part):
-            return None
-        return self.cache / f"{self.table.artifact.digest[:16]}-{Path(part.file).stem}.arrow"
+    def _arrow(self, part: Partition) -> Path | None:
+        """The Arrow file to map for a partition, its own or the decoded one; None where there is no cache."""
+        if not is_parquet(part):
+            return self.table.artifact.file(part.file)
+        return self.cache and self.cache / f"{self.table.artifact.digest[:16]}-{Path(part.file).stem}.arrow"

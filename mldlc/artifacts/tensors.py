@@ -85,8 +85,7 @@ def _read(table: Table, part: Partition, shapes: Sequence[tuple[np.dtype, int | 
 
 def array_of(column: pl.Series, dtype: np.dtype, width: int | None) -> np.ndarray:
     """A column as the array that the layout says, (rows,) or (rows, width)."""
-    flat = column.to_numpy() if width is None else column.explode().to_numpy().reshape(-1, width)
-    return np.ascontiguousarray(flat, dtype)
+    return np.ascontiguousarray(column.to_numpy(), dtype).reshape((-1,) if width is None else (-1, width))
 
 
 def shape_of(dtype: str) -> tuple[np.dtype, int | None]:

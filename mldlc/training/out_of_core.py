@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,9 @@ from torch import Tensor
 from mldlc.artifacts.blocks import Blocks
 from mldlc.artifacts.split import Split
 from mldlc.artifacts.table import Table
-from mldlc.artifacts.tensors import load_tensors
 from mldlc.plan.context import Context, StepError
+from mldlc.training.buffer import Buffer, Chosen, Field, copied, encoded
 from mldlc.training.hold import budget, choose
-from mldlc.training.holder import Buffer, Chosen, Field, Holder, InMemory, copied, encoded
 from mldlc.training.order import Order
 from mldlc.training.ranks import Ranks
 from mldlc.training.rows import Form, check_labels
@@ -44,7 +44,9 @@ class StreamedRows:
         self.hold, why = choose(ingest.hold, size, budget(ingest.memory_gb))
         self.held = f"{'in memory' if self.hold == 'memory' else 'on disk'} ({why})"
         ctx.log.info("the table is held %s", self.held)
-        if self.hold == "disk":
+        if self.hold == "memory":
+            self.blocks.load()
+        else:
             self.blocks.decode()
 
     def count(self, part: str) -> int:
@@ -68,10 +70,11 @@ class StreamedRows:
         ingest = self.cfg.ingest
         chosen = self._chosen("train")
         order = Order(
-            chosen.counts(), ingest.batch_size, ingest.lanes, ingest.buffer_rows // ingest.lanes,
-            self.cfg.trainer.seed, ingest.shuffle and not self.cfg.trainer.overfit_batches, ingest.drop_last,
+            chosen.counts(), ingest.batch_size, ingest.lanes, ingest.buffer_rows, self.cfg.trainer.seed,
+            ingest.shuffle and not self.cfg.trainer.overfit_batches, ingest.drop_last,
         )  # fmt: skip
-        return self._loader(form, chosen, order)
+        epochs = self.cfg.trainer.max_epochs
+        return self._loader(form, chosen, order, sys.maxsize if epochs < 0 else epochs)
 
     def val(self, form: Form) -> StreamLoader:
         """Every rank reads a run of the rows, each batch has some of each."""
@@ -82,14 +85,11 @@ class StreamedRows:
     def _chosen(self, part: str) -> Chosen:
         return Chosen(self.blocks.starts, self.codes, self.names.index(part))
 
-    def _loader(self, form: Form, chosen: Chosen, order: Order) -> StreamLoader:
+    def _loader(self, form: Form, chosen: Chosen, order: Order, epochs: int = 1) -> StreamLoader:
         weighted = "weight" in self.blocks.names
 
-        def hold(slots: int) -> Holder:
-            if self.hold == "memory":
-                return InMemory(self._whole(form), chosen)
-            workers = self.cfg.ingest.workers
-            return Buffer(self.blocks, chosen, self._fields(form), slots, order.capacity, workers)
+        def buffered(lanes: range) -> Buffer:
+            return Buffer(self.blocks, chosen, order, lanes, self._fields(form), self.cfg.ingest.workers)
 
         def sample(count: int) -> tuple[Tensor, ...]:
             """Rows of blocks that are evenly spread over the table."""
@@ -101,17 +101,14 @@ class StreamedRows:
             return tuple(torch.cat(column)[:count] for column in zip(*parts, strict=True))
 
         return StreamLoader(
-            order, chosen, hold, collate=form.batch, shard=self.ranks.shard, weight=3 if weighted else None,
-            sample=sample,
+            order, chosen, buffered, collate=form.batch, shard=self.ranks.shard, epochs=epochs,
+            weight=3 if weighted else None, sample=sample,
         )  # fmt: skip
 
     def _rows(self, form: Form, block: int, rows: np.ndarray) -> tuple[Tensor, ...]:
         """Some rows of a block as the columns of a batch, (numeric, categorical, label[, weight])."""
-        made, columns = [], self.blocks.read(block)
-        for field in self._fields(form):
-            array = np.zeros((len(rows), *field.shape), field.dtype)
-            field.make(columns, rows, array)
-            made.append(torch.from_numpy(array))
+        columns = self.blocks.read(block)
+        made = [torch.from_numpy(field.take(columns, rows)) for field in self._fields(form)]
         return (made[0].float(), made[1].int(), *made[2:])
 
     def _fields(self, form: Form) -> list[Field]:
@@ -126,10 +123,3 @@ class StreamedRows:
         if "weight" in names:
             fields.append(copied("weight", (), np.dtype(np.float32)))
         return fields
-
-    def _whole(self, form: Form) -> list[Tensor]:
-        data = load_tensors(self.table)
-        weight = [] if data.weight is None else [torch.from_numpy(data.weight)]
-        return [
-            torch.from_numpy(data.numeric), torch.from_numpy(data.categorical), form.encode(data.label), *weight
-        ]  # fmt: skip

@@ -62,4 +62,4 @@ def ours(table: Table, split: Split, folder: Path, batch: int, **ingest: object)
     config = tables.config() | {"ingest": {"kind": "streaming", "batch_size": batch, "hold": "disk", **ingest}}
     context = HarnessContext(folder, log=logging.getLogger("bench"))
     rows = StreamedRows(context, validated(TRAIN, config), table, split, Ranks())
-    return rows.train(Form("columns", lambda label: torch.tensor(label, dtype=torch.float32)))
+    return rows.train(Form("columns", lambda label: torch.from_numpy(label).float()))
