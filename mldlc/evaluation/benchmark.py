@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mldlc.artifacts.tensors import Tensors
 from mldlc.evaluation.task import Task
 
 _BATCH = 1 << 16
@@ -45,6 +46,23 @@ class Linear:
             case "multiclass":
                 return torch.softmax(raw, dim=1)
         return raw[:, 0] * self.label_sd + self.label_mean
+
+
+Given = tuple[Task, np.ndarray, np.ndarray, list[int], np.ndarray, np.ndarray | None]
+"""Task, numeric, categorical, cardinalities, label and weight: what `fit_linear` and `fit_boosting` begin with."""
+
+
+def given(task: Task, tensors: Tensors, rows: np.ndarray, label: np.ndarray | None = None) -> Given:
+    """Copies of these rows for a fit. label: (n,) in place of the table's own."""
+    label = tensors.label[rows] if label is None else label
+    return (
+        task,
+        tensors.numeric[rows],
+        tensors.categorical[rows],
+        [int(item["cardinality"]) for item in tensors.info["categorical"]],
+        label.astype(np.float64 if task.kind == "regression" else np.int64),
+        None if tensors.weight is None else tensors.weight[rows].astype(np.float64),
+    )
 
 
 def fit_linear(

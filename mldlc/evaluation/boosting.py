@@ -49,6 +49,7 @@ def fit_boosting(
     label: np.ndarray,
     weight: np.ndarray | None,
     cfg: Boosting,
+    where: str = "diagnose.boosting",
 ) -> Boosted:
     """Fit on labelled rows, with a tenth of them held back to stop early. One thread: equal sums, and threads of OpenMP
     wait for each other by spinning, which on a busy machine takes many times as long.
@@ -58,8 +59,7 @@ def fit_boosting(
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise StepError(
-            "the boosting benchmark needs scikit-learn", where="diagnose.boosting",
-            hint="pip install 'mldlc[boost]', or set diagnose.boosting=null",
+            "boosted trees need scikit-learn", where=where, hint=f"pip install 'mldlc[boost]', or set {where}=null",
         ) from error  # fmt: skip
     kind = HistGradientBoostingRegressor if task.kind == "regression" else HistGradientBoostingClassifier
     codes = [False] * numeric.shape[1] + [size <= MOST_CODES for size in cardinalities]

@@ -131,6 +131,37 @@ class StandardDiagnose(Config):
     boosting: Boosting | None = result(None, neutral=None)
 
 
+class Scores(Config):
+    """Scores of train rows out of fold: each by a model that learnt from the other folds, on at most `rows` of their
+    rows: a linear one by L-BFGS, or boosted trees.
+    """
+
+    folds: int = result(5, ge=2, le=50)
+    rows: int = result(50_000, ge=100)
+    iterations: int = result(50, ge=1)
+    l2: float = result(1e-4, ge=0)
+    boosting: Boosting | None = result(None)
+    seed: int = result(0, ge=0)
+
+
+class ConfidentLabels(Config):
+    """What becomes of train rows whose label is likely wrong: they are only named, dropped, or given a likelier label.
+
+    rule: which rows of a class are named, see Northcutt et al. 2021, section 3.2. max_share: of the train rows, the
+    surest first. fence: of a number, interquartile ranges of the residual. listed: rows in the report. scores: see
+    there.
+    """
+
+    kind: Literal["find", "drop", "relabel"]
+    rule: Literal["class", "noise_rate", "both"] = result("noise_rate")
+    max_share: float = result(0.05, gt=0, le=0.5)
+    fence: float = result(3.0, ge=0)
+    listed: int = result(100, ge=0)
+    scores: Scores = result(Scores())
+
+
+Labels = Annotated[Nothing | ConfidentLabels, Field(discriminator="kind")]
+
 Diagnose = Annotated[Nothing | StandardDiagnose, Field(discriminator="kind")]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mldlc.evaluation.baseline import baseline
-from mldlc.evaluation.benchmark import Linear, fit_linear
+from mldlc.evaluation.benchmark import Linear, fit_linear, given
 from mldlc.evaluation.boosting import Boosted, fit_boosting
 from mldlc.evaluation.config import Nothing, StandardDiagnose
 from mldlc.evaluation.curves import by_decile
@@ -63,19 +63,12 @@ def _models(study: Study, cfg: StandardDiagnose, parts: dict[str, Sample]) -> di
     rows = np.sort(parts["train"].rows)
     if len(rows) > cfg.rows:
         rows = np.sort(np.random.default_rng(cfg.seed).choice(rows, cfg.rows, replace=False))
-    label, weight = study.tensors.label[rows], study.tensors.weight
-    given = (
-        task,
-        *study.inputs(rows),
-        [int(item["cardinality"]) for item in study.categorical_inputs],
-        label.astype(np.float64 if task.kind == "regression" else np.int64),
-        None if weight is None else weight[rows].astype(np.float64),
-    )
-    linear = fit_linear(*given, iterations=cfg.iterations, l2=cfg.l2)
+    known = given(task, study.tensors, rows)
+    linear = fit_linear(*known, iterations=cfg.iterations, l2=cfg.l2)
     fitted = _scores(study, parts, linear)
     boosted = {}
     if cfg.boosting is not None:
-        trees = fit_boosting(*given, cfg.boosting)
+        trees = fit_boosting(*known, cfg.boosting)
         scores = _scores(study, parts, trees)
         boosted = {"boosting": {"kind": f"{trees.rounds} rounds", "rows": len(rows), "parts": scores}}
     return boosted | {

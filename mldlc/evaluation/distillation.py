@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.model import LoadedModel, load_model, members
 from mldlc.evaluation.rounding import write_report
 from mldlc.evaluation.scoring import Study, load_study
 from mldlc.evaluation.task import Sample
+from mldlc.evaluation.threads import one_thread
 from mldlc.plan.context import Context
 
 FORMAT = "mldlc.distillation/1"
@@ -141,15 +141,11 @@ def _replicates(
 def _time(model: LoadedModel, study: Study, part: str) -> dict[str, Any]:
     """Seconds a row, the best of some repeats: in one batch, and of rows that come one by one."""
     numeric, categorical = study.inputs(study.rows(part, "split")[:TIMED_ROWS])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         batch = min(_clock(model, numeric, categorical) for _ in range(REPEATS))
         single = min(
             _clock(model, numeric[i : i + 1], categorical[i : i + 1]) for i in range(min(SINGLE, len(numeric)))
         )
-    finally:
-        torch.set_num_threads(threads)
     return {"rows": len(numeric), "seconds_per_row": batch / len(numeric), "seconds_one_row": single}
 
 

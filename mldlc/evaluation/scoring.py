@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from mldlc.artifacts.model import LoadedModel, load_model
+from mldlc.artifacts.split import Split
+from mldlc.artifacts.table import Table
 from mldlc.artifacts.tensors import Tensors, load_tensors
 from mldlc.evaluation.task import Sample, Task, task_of
 from mldlc.plan.context import StepError
@@ -75,19 +77,25 @@ class Study:
         return self.tensors.info["categorical"]
 
 
-def load_study(inputs: Mapping[str, Any], bins: int = 15) -> Study:
-    """Load the ports model, table and split; StepError when they are not of the same rows or of the same task."""
-    table, split = inputs["table"], inputs["split"]
+def load_rows(table: Table, split: Split) -> tuple[Tensors, np.ndarray]:
+    """The arrays of a prepared table and the part of every row; StepError when they are not of the same rows."""
     try:
         tensors = load_tensors(table)
     except ValueError as error:
         raise StepError(str(error), hint="bind input 'table' to the output of a prepare stage") from error
-    model, codes = load_model(inputs["model"]), split.codes()
+    codes = split.codes()
     if len(codes) != len(tensors.label):
         raise StepError(
             f"the split has {len(codes)} rows and the table has {len(tensors.label)}",
             hint="bind the split and the prepared table of the same stage",
         )
+    return tensors, codes
+
+
+def load_study(inputs: Mapping[str, Any], bins: int = 15) -> Study:
+    """Load the ports model, table and split; StepError when they are not of the same rows or of the same task."""
+    tensors, codes = load_rows(inputs["table"], inputs["split"])
+    model = load_model(inputs["model"])
     task = task_of(model.kind, model.classes, bins)
     wanted = "value" if task.kind == "regression" else "class"
     if tensors.info["label"]["kind"] != wanted:
@@ -95,4 +103,4 @@ def load_study(inputs: Mapping[str, Any], bins: int = 15) -> Study:
             f"a {task.kind} model needs a label of kind {wanted!r}; label {tensors.info['label']['name']!r} of the "
             f"table is of kind {tensors.info['label']['kind']!r}"
         )
-    return Study(model, tensors, codes, tuple(split.names), task)
+    return Study(model, tensors, codes, tuple(inputs["split"].names), task)

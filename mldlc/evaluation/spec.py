@@ -1,5 +1,5 @@
-"""The steps of evaluation: metrics with slices, three studies of a trained model (diagnose, robustness, xai), and what
-looks at all points of a sweep (compare, select_best, ensemble)."""
+"""The steps of evaluation: metrics with slices, three studies of a trained model (diagnose, robustness, xai), one of
+the labels that it is to learn, and what looks at all points of a sweep (compare, select_best, ensemble)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from mldlc.evaluation.config import (
     Diagnose,
     Ensemble,
     EvaluateConfig,
+    Labels,
     LanguageEvaluate,
     Robustness,
+    Scores,
     Slices,
     Xai,
 )
@@ -61,6 +63,30 @@ LANGUAGE = StepSpec(
     packages=("torch",),
     measures=lambda cfg: _on_val(cfg, names.LANGUAGE),
     doc="Nats a token and a character of a language model, beside a model that only counts tokens.",
+)
+
+OUT_OF_FOLD = StepSpec(
+    kind="evaluation.out_of_fold",
+    version=1,
+    impl="mldlc.evaluation.out_of_fold:run",
+    inputs={"table": port(Table), "split": port(Split)},
+    outputs={"scores": Table},
+    reads={"scores": Scores},
+    needs=_NEEDS,
+    packages=("torch",),
+    doc="Scores of train rows by models that did not learn from them, fold by fold.",
+)
+
+LABELS = StepSpec(
+    kind="evaluation.labels",
+    version=1,
+    impl="mldlc.evaluation.labels:run",
+    inputs={"table": port(Table), "split": port(Split), "scores": port(Table)},
+    outputs={"table": Table, "split": Split, "report": Metrics},
+    reads={"labels": Labels},
+    needs=Resources(process="light"),
+    packages=("polars",),
+    doc="Finds train rows whose label is likely wrong, by scores out of fold, and drops or relabels them.",
 )
 
 DIAGNOSE = StepSpec(

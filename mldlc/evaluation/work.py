@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FAMILIES = {
-    "data": frozenset({"source", "clean", "split", "prepare", "select", "features", "expect"}),
+    "data": frozenset({"source", "clean", "split", "labels", "prepare", "select", "features", "expect"}),
     "model": frozenset({"model", "objective", "optimizer", "trainer", "callbacks", "ingest", "distill", "update"}),
     "chance": frozenset({"seed"}),
 }

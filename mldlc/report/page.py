@@ -15,6 +15,7 @@ from mldlc.report.sections.distillation import distillation
 from mldlc.report.sections.documents import document
 from mldlc.report.sections.expectations import expectations
 from mldlc.report.sections.facts import facts
+from mldlc.report.sections.labels import labels
 from mldlc.report.sections.metrics import headline, metrics
 from mldlc.report.sections.model import model
 from mldlc.report.sections.plan import plan
@@ -36,6 +37,7 @@ SECTIONS = (
     ("profile", "Data profile"),
     ("expectations", "Expectations"),
     ("selection", "Feature selection"),
+    ("labels", "Label fixes"),
     ("diagnose", "Diagnosis"),
     ("robustness", "Robustness"),
     ("xai", "Explanations"),
@@ -56,6 +58,7 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
         "profile": profile(inputs["profile"]),
         "expectations": expectations(inputs["expectations"]),
         "selection": facts(inputs["selection"], "selection.json"),
+        "labels": labels(inputs.get("labels")),
         "diagnose": diagnose(inputs["diagnose"]),
         "robustness": facts(inputs["robustness"], "robustness.json"),
         "xai": facts(inputs["xai"], "xai.json"),

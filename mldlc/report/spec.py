@@ -25,6 +25,7 @@ REPORT = StepSpec(
         "model": optional(Model),
         "expectations": optional(Expectations),
         "selection": optional(Decision),
+        "labels": optional(Metrics),
         "diagnose": optional(Metrics),
         "robustness": optional(Metrics),
         "xai": optional(Metrics),

@@ -29,6 +29,7 @@ CASES = {
         "robustness=standard",
         "xai=permutation",
     ),
+    "mended": ("experiment=adult", "labels=drop"),
     "published": ("experiment=adult", "registry=folder", "automation=partial"),
     "swept": ("experiment=adult", "lifecycle=sweep", "ensemble=mean", "registry=folder", "versions=local",
               "model=linear,mlp_adult", "optimizer.lr=0.001,0.002"),

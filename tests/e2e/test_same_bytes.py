@@ -15,7 +15,15 @@ from tests.projects import Repository
 @pytest.mark.slow
 def test_the_same_seed_twice_gives_the_same_bytes_of_every_kind(tmp_path: Path) -> None:
     limits = ("trainer.max_epochs=2", "trainer.limit_train_batches=0.2", "scope=open")
-    whole = ("registry=folder", "clean=rules", "select=filter", "diagnose=standard", "robustness=standard")
+    whole = (
+        "registry=folder",
+        "clean=rules",
+        "select=filter",
+        "labels=relabel",
+        "labels.scores.rows=1000",
+        "diagnose=standard",
+        "robustness=standard",
+    )
     jobs = [
         ("adult", *limits, *whole, "xai=permutation"),
         ("adult", "-m", *limits, "lifecycle=sweep", "ensemble=mean", "optimizer.lr=0.001,0.002"),

@@ -146,12 +146,12 @@ def test_numbers_that_hardly_repeat_are_binned_and_noise_explains_little() -> No
 
 
 def test_data_work_against_model_work(tmp_path: Path) -> None:
-    values = {"base": 0.8, "clean=rules": 0.85, "split.learn=0.5": 0.7, "model=linear": 0.6, "optimizer.lr=1": 0.81,
-              "seed=1,clean=rules": 0.99}  # fmt: skip
+    values = {"base": 0.8, "clean=rules": 0.85, "split.learn=0.5": 0.7, "labels=drop": 0.86, "model=linear": 0.6,
+              "optimizer.lr=1": 0.81, "seed=1,clean=rules": 0.99}  # fmt: skip
     work = compare(tmp_path, points(tmp_path, values))[1]["work"]
     rows = {row["name"]: row for row in work["rows"]}
-    assert work["base"] == 0.8 and (rows["data"]["points"], rows["model"]["points"]) == (2, 2)
-    assert rows["data"]["gain"] == pytest.approx(0.05) and rows["data"]["point"] == "clean=rules"
+    assert work["base"] == 0.8 and (rows["data"]["points"], rows["model"]["points"]) == (3, 2)
+    assert rows["data"]["gain"] == pytest.approx(0.06) and rows["data"]["point"] == "labels=drop"
     assert rows["model"]["per_point"] == pytest.approx(0.005) and rows["model"]["test_gain"] == pytest.approx(-0.01)
     assert compare_work([], "auroc", "max") is None
     assert compare(tmp_path / "2", points(tmp_path / "p", {"a=1": 0.5, "a=2": 0.6}))[1]["work"] is None

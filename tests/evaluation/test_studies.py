@@ -172,7 +172,7 @@ def test_boosted_trees_stand_beside_the_model(tmp_path, kind):
 
 def test_boosting_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(StepError, match="the boosting benchmark needs scikit-learn") as refused:
+    with pytest.raises(StepError, match="boosted trees need scikit-learn") as refused:
         study(
             world(tmp_path, "binary", rows=300), tmp_path / "run", DIAGNOSE, "diagnose", "standard", boosting=BOOSTING
         )

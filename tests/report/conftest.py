@@ -47,6 +47,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
                  "examples": [{"row": 935, "value": 99}]}]},
         ),
         "selection": ("Decision", "selection.json", {"kept": ["age", "sex"], "dropped": ["fnlwgt"]}),
+        "labels": ("Metrics", "labels.json", MENDED),
         "diagnose": ("Metrics", "diagnose.json", DIAGNOSIS),
         "robustness": (
             "Metrics", "robustness.json",
@@ -67,6 +68,14 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
             name: artifacts.save(root / name, "Metrics", "metrics.json", streamed(v)) for name, v in learners.items()
         }
     }
+
+
+MENDED = {
+    "kind": "drop", "task": "binary", "rule": "noise_rate", "rows": 22793, "named": 1999, "found": 1139, "share": 0.05,
+    "thresholds": {"<=50K": 0.84, ">50K": 0.61}, "out_of_fold": {"auroc": 0.905, "n": 22793},
+    "classes": [{"given": "<=50K", "likely": ">50K", "rows": 17304, "expected": 1210, "found": 700}],
+    "listed": [{"row": 4711, "label": ">50K", "suggested": "<=50K", "doubt": 0.98}],
+}  # fmt: skip
 
 
 def streamed(score: float) -> dict[str, Any]:

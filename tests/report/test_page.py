@@ -22,7 +22,8 @@ ALL = {key for key, _ in SECTIONS} | {"config", "lineage"}
 Render = Callable[..., StepRun]
 GIVES = {
     "profile": {"profile"}, "metrics": {"metrics", "slices"}, "history": {"training"}, "model": {"model"},
-    "expectations": {"expectations"}, "selection": {"selection"}, "diagnose": {"diagnose"},
+    "expectations": {"expectations"}, "selection": {"selection"}, "labels": {"labels"},
+    "diagnose": {"diagnose"},
     "robustness": {"robustness"}, "xai": {"xai"}, "decision": {"decision"},
     "distillation": {"distillation"}, "timing": set(), "updates": {"updates"},
 }  # fmt: skip
@@ -80,7 +81,7 @@ def test_nothing_given_is_still_a_page(render: Render) -> None:
 
 def test_a_study_that_was_left_out_has_no_section(render: Render, tmp_path: Any) -> None:
     none = {p: artifacts.save(tmp_path / p, "Metrics", f"{p}.json", {"format": f"mldlc.{p}/1", "kind": "none"})
-            for p in ("diagnose", "robustness", "xai")}  # fmt: skip
+            for p in ("labels", "diagnose", "robustness", "xai")}  # fmt: skip
     assert render(none).summary["sections"] == []
 
 
@@ -94,6 +95,7 @@ def test_it_shows_the_numbers_of_its_inputs(full: StepRun, inputs: dict[str, Art
     assert f"+{gain:.4f}" in text
     facts = ["32,561 rows, 15 columns", "native_country", "Prof-specialty", "sklearn.linear_model:SGDClassifier"]
     facts += ["85 of 32,561 rows", "row 935: 99", "inside the bounds", "Overfits: try more data", "linear (logistic)"]
+    facts += ["1,139 of 22,793 train rows (5", "is likely wrong; they are left out of the training", "4,711"]
     for fact in facts:
         assert fact in text, fact
 
@@ -159,6 +161,7 @@ def test_hostile_names_are_text(render: Render, tmp_path: Any) -> None:
         "history": ("Metrics", "history.json", {"epochs": [{"epoch": 1, f"val_{evil}": 1.0}], "monitor": evil}),
         "model": ("Model", "model.json", {"target": evil, "args": {evil: evil}, "objective": {"kind": evil}}),
         "xai": ("Metrics", "xai.json", {"importance": [{"input": evil, "mean": 0.1}, {"input": "b", "mean": 0.2}]}),
+        "labels": ("Metrics", "labels.json", {"kind": evil, "found": 1, "rows": 2, "thresholds": {evil: 0.5}}),
         "diagnose": ("Metrics", "diagnose.json", {"bias_variance": {"advice": [evil], "metric": evil}}),
     }  # fmt: skip
     given = {port: artifacts.save(tmp_path / port, *item) for port, item in documents.items()}
