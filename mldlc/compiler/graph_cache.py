@@ -8,6 +8,7 @@ itself.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,18 @@ from mldlc.plan.diagnostic import Diagnostic
 from mldlc.plan.step import Input, InputRef
 
 REPEATABLE = ("floating_revision",)  # warnings that a cached draft tells again
+MOST_PLACES = 8  # outputs roots that are looked in where configs choose them
 MOST_NODES = 3000  # above this reading the entry is no longer quick
 
 
 def load(ask: CompileRequest) -> Draft | None:
     """The draft as it stood after `artifacts`, or None when there is none to trust."""
     home = root_of(ask.start.resolve())
-    entry = read_json(_file(ask, home))
-    if not entry or entry["request"] != _request(ask, home) or not _valid(entry):
-        return None
-    draft = _start(ask, entry)
-    if draft is None:
+    request = _request(ask, home)
+    name = _name(request)
+    entry = next((found for place in _places(ask, home) if (found := _trusted(place / name, request))), None)
+    draft = _start(ask, entry) if entry else None
+    if entry is None or draft is None:
         return None
     draft.snapshot = replace(draft.snapshot, refs=entry["refs"])
     draft.diagnostics = [decode(Diagnostic, item) for item in entry["warnings"]]
@@ -43,6 +45,11 @@ def load(ask: CompileRequest) -> Draft | None:
     typed = [decode(Typed, item) for item in entry["typed"]]
     draft.nodes = {row["id"]: _node(row, typed) for row in entry["nodes"]}
     return draft
+
+
+def _trusted(file: Path, request: list[Any]) -> dict[str, Any] | None:
+    entry = read_json(file)
+    return entry if entry and entry["request"] == request and _valid(entry) else None
 
 
 def _start(ask: CompileRequest, entry: dict[str, Any]) -> Draft | None:
@@ -106,7 +113,9 @@ def save(draft: Draft) -> None:
     }
     if revision is not None:
         entry["pins"].append([str(revision.repo), _rev_of(draft.ask.rev), revision.rev])
-    write_json(_file(draft.ask, home, draft.outputs), entry)
+    write_json(draft.outputs / _name(entry["request"]), entry)
+    if draft.outputs != _first(draft.ask, home):
+        write_json(_elsewhere(home), {"outputs": [str(draft.outputs), *_known(home, draft.outputs)][:MOST_PLACES]})
 
 
 def _rev_of(rev: str) -> str:
@@ -114,13 +123,33 @@ def _rev_of(rev: str) -> str:
     return rev.removeprefix("git://").partition(":")[0] if rev.startswith("git://") else rev
 
 
-def _file(ask: CompileRequest, root: Path, outputs: Path | None = None) -> Path:
-    """Where the entry of a request lies. Before composing, the outputs root is known from its override or default."""
-    if outputs is None:
-        chosen = [item.partition("=")[2] for item in ask.overrides if item.startswith("paths.outputs=")]
-        place = Path((chosen or [os.environ.get("MLDLC_OUTPUTS") or "outputs"])[-1])
-        outputs = place if place.is_absolute() else root / place
-    return outputs / "cache" / "graph" / f"{digest(_request(ask, root))[:32]}.json"
+def _name(request: list[Any]) -> Path:
+    """Where the entry of a request lies in the outputs."""
+    return Path("cache") / "graph" / f"{digest(request)[:32]}.json"
+
+
+def _first(ask: CompileRequest, root: Path) -> Path:
+    """The outputs root as it is known before composing: from its override, the environment or the default."""
+    chosen = [item.partition("=")[2] for item in ask.overrides if item.startswith("paths.outputs=")]
+    place = Path((chosen or [os.environ.get("MLDLC_OUTPUTS") or "outputs"])[-1])
+    return place if place.is_absolute() else root / place
+
+
+def _places(ask: CompileRequest, root: Path) -> Iterator[Path]:
+    """Outputs roots to look in: the first, then those that configs of this project chose before."""
+    yield _first(ask, root)
+    yield from map(Path, _known(root))
+
+
+def _elsewhere(root: Path) -> Path:
+    """Which outputs roots the configs of a project chose; in the user's cache, as the config is not read yet."""
+    from mldlc.config.user_cache import cache_root
+
+    return cache_root() / "outputs" / f"{digest(str(root))[:32]}.json"
+
+
+def _known(root: Path, but: Path | None = None) -> list[str]:
+    return [place for place in read_json(_elsewhere(root)).get("outputs", []) if place != str(but)]
 
 
 def _request(ask: CompileRequest, root: Path) -> list[Any]:

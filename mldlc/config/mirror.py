@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mldlc.config.gitrepo import commits_of, started
+from mldlc.config.user_cache import cache_root
 from mldlc.plan.codec import digest
 from mldlc.plan.diagnostic import DiagnosticError, fail
 
@@ -53,13 +54,6 @@ def mirror_of(url: str) -> Path:
     """Where the copy of a remote repository lies, whether it is there or not."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", url.rstrip("/").removesuffix(".git"))[-60:].strip("-.")
     return cache_root() / "git" / f"{name}-{digest(url)[:16]}.git"
-
-
-def cache_root() -> Path:
-    """What outlives a project's outputs: MLDLC_CACHE, else `mldlc` in XDG_CACHE_HOME or ~/.cache."""
-    own = os.environ.get("MLDLC_CACHE")
-    above = os.environ.get("XDG_CACHE_HOME")
-    return Path(own).absolute() if own else (Path(above) if above else Path.home() / ".cache") / "mldlc"
 
 
 def holds(url: str, commit: str) -> bool:
@@ -121,6 +115,8 @@ def _failed(url: str, told: str) -> DiagnosticError:
     first = next(
         (line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "git failed"
     )
+    if "Could not read from remote repository" in first and lines.index(first):
+        first = lines[lines.index(first) - 1]  # ssh has said why
     said = re.sub(r"^(fatal|error): ", "", re.sub(r"//[^/@\s]*:[^/@\s]*@", "//", first))
     return fail("unavailable", f"cannot fetch {url}: {said}", found=url, hint="is it reachable, and may you read it?")
 

@@ -48,6 +48,27 @@ def test_the_clock_in_a_hashed_value_is_an_error_and_elsewhere_is_not_cached(tmp
     assert graph_cache.load(CompileRequest(repo.root, (TALLY, "tally.label=${now:%Y}"))) is None
 
 
+def test_a_config_that_chooses_the_outputs_itself_is_warm_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLDLC_CACHE", str(tmp_path / "user"))
+    monkeypatch.delenv("MLDLC_OUTPUTS", raising=False)
+    repo = repository(tmp_path / "repo", {"conf/paths/default.yaml": f"outputs: {tmp_path}/far\n"})
+    ask = CompileRequest(repo.root)
+    wanted = shape(repo.plan())
+    assert graph_cache.load(ask) is not None and shape(repo.plan()) == wanted
+    assert not (repo.root / "outputs").exists()
+    repo.write("conf/paths/default.yaml", f"outputs: {tmp_path}/further\n")
+    assert graph_cache.load(ask) is None and repo.plan().outputs == f"{tmp_path}/further"
+    repo.write("conf/paths/default.yaml", f"outputs: {tmp_path}/far\n")
+    assert repo.plan().outputs == f"{tmp_path}/far", "the entry of before is as good as the config is the same again"
+    repo.write("conf/paths/default.yaml", "outputs: null\n")
+    assert repo.plan().outputs == str(repo.root / "outputs")
+    (tmp_path / "user").rename(tmp_path / "gone")
+    (tmp_path / "user").write_text("no folder: nothing can be kept there")
+    repo.write("conf/paths/default.yaml", f"outputs: {tmp_path}/far\n")
+    for _ in range(2):
+        assert repo.plan().outputs == f"{tmp_path}/far"
+
+
 def test_a_broken_or_read_only_cache_costs_nothing_but_time(tmp_path: Path) -> None:
     repo = repository(tmp_path)
     wanted = shape(repo.plan())
