@@ -15,43 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from mldlc.cli.main import main
-from mldlc.config.mirror import cache_root, mirror_of
+from mldlc.config.mirror import mirror_of
+from mldlc.config.user_cache import cache_root
+from tests.cli.remotes import CORE, MANIFEST, extend, told
 from tests.config.conftest import commit, git, write
-from tests.projects import TALLY, Repository, repository
+from tests.projects import TALLY, Repository
 
-MANIFEST = "name: chain\nconf: conf\ncode: [src]\nextends:\n  - git://{rev}:@{url}\n"
-DAEMON = Path(subprocess.run(["git", "--exec-path"], capture_output=True, text=True).stdout.strip(), "git-daemon")
-
-
-@pytest.fixture
-def team(tmp_path: Path) -> Path:
-    """A team's repository with a branch `main`, tagged v1."""
-    files = {"mldlc.yaml": "conf: settings\n", "settings/second/team.yaml": "value: 20\n"}
-    commit(write(tmp_path / "team", files), {})
-    git(tmp_path / "team", "tag", "v1")
-    return tmp_path / "team"
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """A project; the current folder. The user's cache is a folder of the test."""
-    made = repository(tmp_path / "project", {})
-    commit(made.root, {".gitignore": "outputs\n"})
-    monkeypatch.chdir(made.root)
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("MLDLC_CACHE", str(tmp_path / "cache"))
-    return made
-
-
-def told(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
-    code = main(list(args))
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def extend(project: Repository, url: str, rev: str = "main") -> None:
-    project.write("mldlc.yaml", MANIFEST.format(rev=rev, url=url))
+DAEMON = CORE / "git-daemon"
 
 
 def test_a_lock_fetches_and_what_it_pins_holds_without_the_remote(
