@@ -121,19 +121,13 @@ TEACH = StepSpec(
     doc="What teachers say about every row of a prepared table, kept for all their students.",
 )
 
-DISTILL = StepSpec(
+DISTILL = replace(
+    TRAIN,
     kind="training.distill",
-    version=1,
     impl="mldlc.training.distillation:run",
     inputs={"table": port(Table), "split": port(Split), "lessons": port(Lessons)},
-    outputs={"model": Model, "history": Metrics},
     reads={**TRAIN.reads, "distill": distill_config.Distill},
-    needs=train_needs,
-    packages=TRAIN.packages,
-    components=COMPONENTS,
-    nondeterministic=by_chance,
-    describe=ends_by,
-    measures=train_measures,
+    advise="",
     doc="Trains a student: as training.train, with a loss that also listens to teachers by their lessons.",
 )
 
