@@ -25,6 +25,7 @@ from mldlc.plan.context import Cancelled
 
 Say = Callable[[str, dict[str, Any]], None]
 LOOK = 0.2  # seconds between two looks at the request to stop
+SERVER_PATIENCE = 10.0  # seconds that the fork server has to end by itself
 LAST_WORDS = 3.0  # seconds that the other ranks have, after the first failed, to tell what they saw
 
 
@@ -105,10 +106,25 @@ def _agent(order: RankOrder, preload: Sequence[str], count: int, ended: dict[str
 
 
 def _stop_server() -> None:
-    """End the fork server, which would hold the memory of all its imports as long as this process lives."""
-    stop = getattr(multiprocessing.forkserver._forkserver, "_stop", None)  # type: ignore[attr-defined]
-    if stop is not None:
-        stop()
+    """End the fork server, which would hold the memory of all its imports as long as this process lives.
+
+    It ends by itself when no process that it forked is left, nor one of theirs; what is left then after a while would
+    hold up this one, so the server is killed, and ranks die with it.
+    """
+    server = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    pid = getattr(server, "_forkserver_pid", None)
+    if pid is None:
+        return
+    handle = os.pidfd_open(pid)
+    killer = threading.Timer(SERVER_PATIENCE, signal.pidfd_send_signal, (handle, signal.SIGKILL))
+    killer.daemon = True
+    killer.start()
+    try:
+        server._stop()
+    finally:
+        killer.cancel()
+        killer.join()
+        os.close(handle)
 
 
 def _listen(listener: socket.socket, agent: threading.Thread, say: Say, cancelled: Callable[[], bool]) -> _Heard:
