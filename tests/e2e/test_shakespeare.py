@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,20 @@ def test_a_short_training_tells_more_than_frequencies(tokens: tuple[str, ...], t
     assert test["bits_per_character"] > test["nats_per_character"]
     plan = repo.mldlc("plan", "experiment=shakespeare", *SHORT, *tokens)
     assert "0 to run" in plan.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("deepspeed") is None, reason="needs DeepSpeed: pip install 'mldlc[deepspeed]'"
+)
+def test_two_ranks_that_share_the_model_train_it_too(tmp_path: Path) -> None:
+    """The same config, placed by ZeRO 3; a plan for one process finds the model done."""
+    repo = Repository(tmp_path)
+    ended = execute(repo, "shakespeare_zero3", *SHORT, "--until", "train")
+    assert ended["status"] == "ok"
+    train = json.loads((repo.root / "outputs/latest/summary.json").read_text())["steps"]["train"]
+    assert train["summary"]["steps"] == 60 and 1.5 < train["summary"]["val_loss"] < 3.3
+    assert "0 to run" in repo.mldlc("plan", "experiment=shakespeare", *SHORT, "--until", "train").stdout
 
 
 @pytest.mark.slow
