@@ -24,8 +24,9 @@ import torch
 from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training.loader import Loader
 from mldlc.training.ranks import Ranks
+from mldlc.training.spikes import SpikeWatch
 
-NAME, FOLDER, MANIFEST = "resume.ckpt", "resume-*.shards", "mldlc.json"
+NAME, FOLDER, MANIFEST, OWN = "resume.ckpt", "resume-*.shards", "mldlc.json", "rank-{}.ckpt"
 LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 5.0  # a run that was asked to stop waits so long for a step after which the place is exact
 
@@ -72,8 +73,11 @@ class RandomState(pl.Callback):
 class Checkpointer(pl.Callback):
     """Writes the checkpoint once an epoch, every `seconds`, and when the run was asked to stop; stands last."""
 
-    def __init__(self, ctx: Context, loader: Loader, seconds: float, ranks: Ranks, family: str) -> None:
+    def __init__(
+        self, ctx: Context, loader: Loader, seconds: float, ranks: Ranks, family: str, spikes: SpikeWatch | None
+    ) -> None:
         self.ctx, self.loader, self.seconds, self.ranks, self.family = ctx, loader, seconds, ranks, family
+        self.spikes = spikes
         self._next = time.monotonic() + seconds
         self._due = False
         self._look = 0.0
@@ -136,7 +140,7 @@ class Checkpointer(pl.Callback):
             save(trainer, place / NAME, self.ranks)
             return
         about = self.state_dict() | {"epoch": trainer.current_epoch, "global_step": trainer.global_step}
-        save_shards(trainer, place, about, self.ranks)
+        save_shards(trainer, place, about, self.ranks, self.spikes.kept if self.spikes is not None else {})
 
     def state_dict(self) -> dict[str, Any]:
         return {"loader": self.loader.state_dict(), "family": self.family, "world": self.ranks.world}
@@ -160,13 +164,18 @@ def save(trainer: pl.Trainer, path: Path, ranks: Ranks) -> None:
     ranks.wait()
 
 
-def save_shards(trainer: pl.Trainer, place: Path, about: dict[str, Any], ranks: Ranks) -> None:
-    """The same for a folder that all ranks write: it gets its name when it is whole, then the older one goes."""
+def save_shards(trainer: pl.Trainer, place: Path, about: dict[str, Any], ranks: Ranks, own: dict[str, Any]) -> None:
+    """The same for a folder that all ranks write: it gets its name when it is whole, then the older one goes.
+
+    own: what this rank keeps of its own beside the shards.
+    """
     step, fresh = about["global_step"], place / "fresh.tmp"
     if ranks.rank == 0:
         shutil.rmtree(fresh, ignore_errors=True)
     ranks.wait()
     trainer.save_checkpoint(fresh)
+    if own:
+        torch.save(own, fresh / OWN.format(ranks.rank))
     ranks.wait()
     if ranks.rank == 0:
         (fresh / MANIFEST).write_text(json.dumps(about))
@@ -179,6 +188,15 @@ def save_shards(trainer: pl.Trainer, place: Path, about: dict[str, Any], ranks: 
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
     ranks.wait()
+
+
+def own_state(path: Path, ranks: Ranks) -> dict[str, Any]:
+    """What this rank kept beside the shards of a checkpoint; nothing where so many ranks did not write it."""
+    file = path / OWN.format(ranks.rank)
+    if not file.exists() or json.loads((path / MANIFEST).read_text())["world"] != ranks.world:
+        return {}
+    found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=False)
+    return found
 
 
 def _sync(path: Path) -> None:

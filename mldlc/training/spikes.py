@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
 
 from mldlc.plan.context import Context, StepError
 from mldlc.training.loader import Loader
@@ -29,10 +30,11 @@ class SpikeWatch(pl.Callback):
     found: {epoch, step, loss, usual, action, rows}: rows are row numbers of the table, the most extreme ones first
     where one process has the whole batch. `rollback` keeps a copy of weights and optimizer of every `every` steps and
     puts it back, so that the batches since then have no effect; the schedule of the rate goes on.
+    kept: that copy, of what this rank has. sharded: it is not part of the state of the callback, which is rank 0's.
     """
 
-    def __init__(self, ctx: Context, cfg: Spikes, loader: Loader, ranks: Ranks) -> None:
-        self.ctx, self.cfg, self.loader, self.ranks = ctx, cfg, loader, ranks
+    def __init__(self, ctx: Context, cfg: Spikes, loader: Loader, ranks: Ranks, sharded: bool) -> None:
+        self.ctx, self.cfg, self.loader, self.ranks, self.sharded = ctx, cfg, loader, ranks, sharded
         self.usual: deque[float] = deque(maxlen=cfg.window)
         self.found: list[dict[str, Any]] = []
         self.kept: dict[str, Any] = {}
@@ -41,7 +43,7 @@ class SpikeWatch(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.cfg.action == "rollback" and not self.kept:
-            self._keep(trainer, pl_module)
+            self.kept = copied(trainer.optimizers, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -56,12 +58,12 @@ class SpikeWatch(pl.Callback):
             self.usual.append(value)
             self._since += 1
             if self.cfg.action == "rollback" and self._since >= self.cfg.every:
-                self._keep(trainer, pl_module)
+                self._since, self.kept = 0, copied(trainer.optimizers, pl_module)
             return
         self.bad = True
         self._tell(trainer, value, normal, batch)
         if self.cfg.action == "rollback":
-            self._back(trainer, pl_module)
+            put_back(self.kept, trainer.optimizers, pl_module)
 
     def _tell(self, trainer: pl.Trainer, value: float, normal: float, batch: Any) -> None:
         rows = ordered(self.loader.rows_at(self.loader.epoch, self.loader.position - 1), batch)
@@ -84,28 +86,54 @@ class SpikeWatch(pl.Callback):
             )  # fmt: skip
         self.ctx.log.warning("%s: %s", text, action)
 
-    def _keep(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._since = 0
-        self.kept = {
-            "module": {name: tensor.detach().clone() for name, tensor in module.state_dict().items()},
-            "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in trainer.optimizers],
-        }
-
-    def _back(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        module.load_state_dict(self.kept["module"])
-        for optimizer, state in zip(trainer.optimizers, self.kept["optimizers"], strict=True):
-            rates = [group["lr"] for group in optimizer.param_groups]
-            optimizer.load_state_dict(copy.deepcopy(state))
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate
-            optimizer.zero_grad(set_to_none=True)
-
     def state_dict(self) -> dict[str, Any]:
-        return {"usual": list(self.usual), "found": self.found, "kept": self.kept, "since": self._since}
+        kept = {} if self.sharded else self.kept
+        return {"usual": list(self.usual), "found": self.found, "kept": kept, "since": self._since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.usual.extend(state_dict["usual"])
-        self.found, self.kept, self._since = list(state_dict["found"]), state_dict["kept"], state_dict["since"]
+        self.found, self._since = list(state_dict["found"]), state_dict["since"]
+        self.kept = state_dict["kept"] or self.kept
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """The part of a tensor that lies on this rank, not a copy."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _params(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+@torch.no_grad()
+def copied(optimizers: Iterable[Optimizer], module: nn.Module) -> dict[str, Any]:
+    """Weights, and the states of the optimizers by parameter: of what this rank has."""
+
+    def copy(value: Any) -> Any:
+        return _own(value).clone() if isinstance(value, Tensor) else value
+
+    states = [
+        [{name: copy(value) for name, value in optimizer.state.get(p, {}).items()} for p in _params(optimizer)]
+        for optimizer in optimizers
+    ]
+    return {"module": [copy(tensor) for tensor in module.state_dict().values()], "optimizers": states}
+
+
+@torch.no_grad()
+def put_back(kept: dict[str, Any], optimizers: Iterable[Optimizer], module: nn.Module) -> None:
+    """Make weights and states what `copied` gave, in place; gradients are dropped, and rates stay as they are."""
+    for tensor, old in zip(module.state_dict().values(), kept["module"], strict=True):
+        _own(tensor).copy_(old)
+    for optimizer, states in zip(optimizers, kept["optimizers"], strict=True):
+        for parameter, state in zip(_params(optimizer), states, strict=True):
+            if not state:  # no step was made then
+                optimizer.state.pop(parameter, None)
+            for name, old in state.items():
+                if isinstance(old, Tensor):
+                    _own(optimizer.state[parameter][name]).copy_(old)
+                else:
+                    optimizer.state[parameter][name] = old
+        optimizer.zero_grad(set_to_none=True)
 
 
 def ordered(rows: np.ndarray, batch: Any) -> list[int]:

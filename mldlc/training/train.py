@@ -22,7 +22,7 @@ from mldlc.artifacts.tokens import Tokens
 from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training import language, tabular
 from mldlc.training.averaging import Averaging
-from mldlc.training.checkpoint import Checkpointer, RandomState, resumable
+from mldlc.training.checkpoint import Checkpointer, RandomState, own_state, resumable
 from mldlc.training.history import FORMAT, BestWeights, History, LastWeights, MonitorCheck
 from mldlc.training.job import Job
 from mldlc.training.loader import Loader
@@ -89,6 +89,8 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     rung = rung_of(ctx, cfg, inputs, ranks, strategy) if hasattr(cfg, "rung") else None
     watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy, rung)
     resume = resumable(ctx, job.train, ranks, strategy.family(cfg.trainer), strategy.RESIZES)
+    if resume is not None and watch.spikes is not None:
+        watch.spikes.kept = own_state(resume, ranks)
     loggers = user_objects(cfg.callbacks.loggers, Logger, "callbacks.loggers") if ranks.rank == 0 else []
     trainer = build_trainer(cfg.trainer, ctx, built, watch.all, loggers, job.val is not None)
     if rung is not None and rung.over:
@@ -159,7 +161,7 @@ def _watch(
     extra = user_objects(cfg.callbacks.extra, pl.Callback, "callbacks.extra")
     mean = Averaging(cfg.callbacks.averaging) if cfg.callbacks.averaging else None
     last = LastWeights(best, strategy.weights) if cfg.trainer.strategy != "auto" else None
-    save = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.family(cfg.trainer))
+    save = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.family(cfg.trainer), spikes)
     ours: list[Any] = [
         RandomState(ranks), MonitorCheck(monitors), spikes, meter, history, best, early, *extra, rung, mean, last, save,
     ]  # fmt: skip
@@ -169,12 +171,12 @@ def _watch(
 def _spikes(cfg: Any, ctx: Context, train: Loader, ranks: Ranks, strategy: Any) -> SpikeWatch | None:
     if cfg.callbacks.spikes is None:
         return None
-    if cfg.callbacks.spikes.action == "rollback" and strategy.family(cfg.trainer) != "whole":
+    if cfg.callbacks.spikes.action == "rollback" and not strategy.ROLLS_BACK:
         raise StepError(
-            f"strategy '{cfg.trainer.strategy}' has no whole weights to put back",
-            where="callbacks.spikes.action", hint="use report or stop, or trainer=ddp",
+            f"strategy '{cfg.trainer.strategy}' has weights and optimizer states where they cannot be put back",
+            where="callbacks.spikes.action", hint="use report or stop, or trainer=fsdp2 or ddp",
         )  # fmt: skip
-    return SpikeWatch(ctx, cfg.callbacks.spikes, train, ranks)
+    return SpikeWatch(ctx, cfg.callbacks.spikes, train, ranks, strategy.family(cfg.trainer) != "whole")
 
 
 def _fit(trainer: pl.Trainer, module: pl.LightningModule, train: Any, val: Any, resume: Any) -> None:

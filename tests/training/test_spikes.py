@@ -1,26 +1,36 @@
-"""Poisoned rows in a real training: named, survived by going back, and the same again after a death."""
+"""Poisoned rows in a real training: told by the rule and no other, survived by going back, the same after a death.
+
+What is expected is worked out from the steps that a callback of the user's noted, by the rule that the config states.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.split import Split
+from mldlc.artifacts.table import Table
+from mldlc.artifacts.tensors import load_tensors
 from mldlc.plan.context import StepError
+from mldlc.training.loop_config import Spikes
 from mldlc.training.spec import TRAIN
+from mldlc.training.spikes import FEWEST
 from tests.step_harness import StepRun, run_step
 from tests.training import tables
 from tests.training.test_resume import _run
 
-POISONED = 3
+pytestmark = pytest.mark.usefixtures("kit")
+STREAM = {"kind": "streaming", "batch_size": 64, "block_rows": 128, "hold": "disk"}
 
 
 def poisoned(folder: Path, value: float) -> tuple[dict[str, Artifact], list[int]]:
@@ -45,6 +55,44 @@ def told(run: StepRun) -> list[dict[str, Any]]:
     return run.outputs["history"].json("history.json")["spikes"]
 
 
+def noted(
+    spikes: dict[str, Any], inputs: dict[str, Artifact], folder: Path, **groups: Any
+) -> tuple[StepRun, list[dict[str, Any]]]:
+    """A training and its steps: the first line is the start, with a digest of the weights only."""
+    folder.mkdir()
+    note = {"target": "mynets.watch:Note", "args": {"file": str(folder / "steps")}}
+    settings = config(spikes, callbacks={"extra": [note]}, **groups)
+    run = run_step(TRAIN, settings, inputs, folder / "run", threads=1)
+    return run, [json.loads(line) for line in (folder / "steps").read_text().splitlines()]
+
+
+def judged(cfg: Spikes, steps: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], float, bool]]:
+    """Each step with what was usual then (inf: not known yet), and whether the rule calls it a spike."""
+    usual: deque[float] = deque(maxlen=cfg.window)
+    for step in steps[1:]:
+        normal = median(usual) if len(usual) >= FEWEST else math.inf
+        spike = not (math.isfinite(step["loss"]) and step["loss"] <= cfg.factor * normal)
+        yield step, normal, spike
+        if not spike:
+            usual.append(step["loss"])
+
+
+def expected(cfg: Spikes, steps: list[dict[str, Any]], inputs: dict[str, Artifact]) -> list[dict[str, Any]]:
+    """What the history must tell: rows whose largest input or label is largest come first."""
+    data = load_tensors(Table(inputs["table"]))
+    size = np.nan_to_num(np.abs(data.numeric).max(1), nan=math.inf, posinf=math.inf)
+    size = np.maximum(size, data.label)
+    found = []
+    for step, normal, spike in judged(cfg, steps):
+        if spike:
+            rows, loss = np.array(step["rows"]), step["loss"]
+            order = rows[np.argsort(-size[rows], kind="stable")]
+            about = {"epoch": step["epoch"], "step": step["step"], "loss": loss if math.isfinite(loss) else str(loss)}
+            about |= {"usual": normal if math.isfinite(normal) else None, "action": cfg.action}
+            found.append(about | {"rows": order.tolist()})
+    return found
+
+
 def test_a_loss_that_is_no_number_names_the_rows_of_its_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     inputs, rows = poisoned(tmp_path, float("nan"))
     with caplog.at_level(logging.ERROR), pytest.raises(StepError, match=r"the loss became (nan|inf) in epoch 1, step \d+; rows of its batch: \d+, .* and 56 more"):  # fmt: skip
@@ -54,28 +102,35 @@ def test_a_loss_that_is_no_number_names_the_rows_of_its_batch(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize("ingest", ["in_core", "streaming"])
-@pytest.mark.parametrize("value", [float("nan"), 1e6], ids=["no_number", "jump"])
-def test_rollback_goes_on_as_if_the_batch_had_not_been(value: float, ingest: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("value", "every"), [(float("nan"), 1), (1e6, 1), (1e6, 7)], ids=["nan", "jump", "jump_far"])
+def test_rollback_goes_on_as_if_the_batches_had_not_been(value: float, every: int, ingest: str, tmp_path: Path) -> None:
     inputs, rows = poisoned(tmp_path, value)
-    groups: dict[str, Any] = {"ingest": {"kind": "streaming", "batch_size": 64, "block_rows": 128, "hold": "disk"}} if ingest == "streaming" else {}  # fmt: skip
-    run = run_step(TRAIN, config({"action": "rollback", "every": 1, "limit": 99}, **groups), inputs, tmp_path / "run", threads=1)  # fmt: skip
+    cfg = Spikes(action="rollback", every=every, limit=99)
+    groups: dict[str, Any] = {"ingest": STREAM} if ingest == "streaming" else {}
+    run, steps = noted(cfg.model_dump(), inputs, tmp_path / "noted", **groups)
     found = told(run)
-    assert found and all(spike["action"] == "rollback" for spike in found)
-    early = [spike for spike in found if spike["usual"] is not None]
-    assert {spike["rows"][0] for spike in early} <= set(rows), "the most extreme row comes first"
+    assert found == expected(cfg, steps, inputs)
     if np.isnan(value):  # a number far out need not be far wrong
-        assert {row for spike in found for row in spike["rows"]} >= set(rows)
-    weights = load_file(run.outputs["model"].file("model.safetensors"))
-    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
-    last = run.outputs["history"].json("history.json")["epochs"][-1]
-    assert last["train_loss"] < 1 and last["val_auroc"] > 0.9
+        batches = {step["step"] for step in steps[1:] if set(step["rows"]) & set(rows)}
+        assert batches == {spike["step"] for spike in found if isinstance(spike["loss"], str)}
+    kept, since = steps[0]["weights"], 0
+    for step, _, spike in judged(cfg, steps):
+        since += not spike
+        if spike:
+            assert step["weights"] == kept, "as they were at the last step that was kept"
+        elif since == every:
+            kept, since = step["weights"], 0
+    assert len({step["weights"] for step in steps}) >= len(steps) - len(found), "every other step moves them"
 
 
 def test_report_goes_on_and_stop_does_not(tmp_path: Path) -> None:
-    inputs, rows = poisoned(tmp_path, 1e4)
-    run = run_step(TRAIN, config({"action": "report"}), inputs, tmp_path / "report", threads=1)
-    assert told(run) and {spike["rows"][0] for spike in told(run)} <= set(rows)
-    with pytest.raises(StepError, match=r"step \d+ \(usual: 0\.\d+\); rows of its batch: \d+") as stopped:
+    inputs, _ = poisoned(tmp_path, 1e4)
+    run, steps = noted({"action": "report"}, inputs, tmp_path / "report")
+    spikes = expected(Spikes(action="report"), steps, inputs)
+    assert told(run) == spikes and spikes, "the rows are far enough out"
+    first = spikes[0]
+    text = rf"step {first['step']} \(usual: {first['usual']:.6g}\); rows of its batch: {first['rows'][0]}, "
+    with pytest.raises(StepError, match=text) as stopped:
         run_step(TRAIN, config({"action": "stop"}), inputs, tmp_path / "stop", threads=1)
     assert stopped.value.where == "callbacks.spikes"
     with pytest.raises(StepError, match="it is the 2th spike"):

@@ -21,10 +21,11 @@ from torch.optim import Optimizer
 from mldlc.plan.context import StepError
 from mldlc.training.strategies.single import copies
 
-__all__ = ["AVERAGES", "RESIZES", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
 
 RESIZES = False
 AVERAGES = False
+ROLLS_BACK = False
 STAGES = {"deepspeed_zero1": 1, "deepspeed_zero2": 2, "deepspeed_zero3": 3, "deepspeed_offload": 3}
 BUCKET = 200_000_000  # elements that are reduced together, at most
 ALIGNED = 4096  # what DeepSpeed wants a multiple of, on any number of ranks

@@ -15,10 +15,11 @@ from mldlc.plan.context import StepError
 from mldlc.training.module import TabularModule
 from mldlc.training.strategies.single import copies, preload
 
-__all__ = ["AVERAGES", "RESIZES", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
 
 RESIZES = True
 AVERAGES = False
+ROLLS_BACK = True
 
 
 class Sharded(ModelParallelStrategy):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 RESIZES = True
 AVERAGES = True
+ROLLS_BACK = True
 
 
 def family(cfg: Any) -> str:

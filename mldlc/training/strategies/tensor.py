@@ -17,10 +17,10 @@ from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, Ro
 
 from mldlc.plan.context import StepError
 from mldlc.training.module import TabularModule
-from mldlc.training.strategies.fsdp2 import AVERAGES, Sharded, blocks, weights
+from mldlc.training.strategies.fsdp2 import AVERAGES, ROLLS_BACK, Sharded, blocks, weights
 from mldlc.training.strategies.single import preload
 
-__all__ = ["AVERAGES", "RESIZES", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
 
 RESIZES = False
 PAIR = 2  # ranks of a group of tp_fsdp2
@@ -32,8 +32,8 @@ def copies(cfg: Any) -> int:
 
 
 def family(cfg: Any) -> str:
-    """Shards of DTensors over this very mesh."""
-    return f"tensor {cfg.devices // copies(cfg)} x {copies(cfg)}"
+    """Shards of DTensors over the mesh of this very strategy."""
+    return str(cfg.strategy)
 
 
 def build(cfg: Any, module: pl.LightningModule) -> ModelParallelStrategy:
