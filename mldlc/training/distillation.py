@@ -47,10 +47,12 @@ class DistilledModule(TabularModule):
         self.register_buffer("shares", shares, persistent=False)
         self.projection = nn.Linear(*widths) if tap else None
 
-    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        numeric, categorical, target, *rest = batch
-        weight, taught = rest[: -self.extras], rest[-self.extras :]
-        raw, share = self.raw(numeric, categorical), self.share()
+    def weight(self, batch: tuple[Tensor, ...]) -> Tensor | None:
+        return super().weight(batch[: -self.extras])
+
+    def scored(self, raw: Tensor, batch: tuple[Tensor, ...]) -> Tensor:
+        _, _, target, *rest = batch
+        weight, taught, share = rest[: -self.extras], rest[-self.extras :], self.share()
         if share == 0.0:
             weight = []  # weights that sum to nothing give a mean of no number
         part, temperature = scheduled(self.cfg, self.trainer.global_step, self.total_steps)

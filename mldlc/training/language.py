@@ -24,16 +24,30 @@ from mldlc.training.ranks import Ranks
 class LanguageModule(TabularModule):
     """Trains `net` on batches (window,): every token of a window is to be told from those before it."""
 
+    def inputs(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (batch[0][:, :-1],)
+
+    def shaped(self, out: Tensor) -> Tensor:
+        return out
+
+    def weight(self, batch: tuple[Tensor, ...]) -> Tensor | None:
+        return None
+
+    def scored(self, raw: Tensor, batch: tuple[Tensor, ...]) -> Tensor:
+        return self._mean(raw, batch[0]) * self.share()
+
     def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        return self._mean(batch[0]) * self.share()
+        return self.scored(self.net(*self.inputs(batch)), batch)
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        # one mean a window: their logits would not fit into memory
-        self._outputs.append((self._mean(batch[0]).expand(len(batch[0])),))
+        self.keep(self.net(*self.inputs(batch)), batch)
 
-    def _mean(self, window: Tensor) -> Tensor:
-        """Mean loss of the tokens of some windows, a scalar."""
-        raw = self.net(window[:, :-1])
+    def keep(self, raw: Tensor, batch: tuple[Tensor, ...]) -> None:
+        # one mean a window: their logits would not fit into memory
+        self._outputs.append((self._mean(raw, batch[0]).expand(len(batch[0])),))
+
+    def _mean(self, raw: Tensor, window: Tensor) -> Tensor:
+        """Mean loss of the tokens of some windows by their logits, a scalar."""
         return self.objective.loss(raw.flatten(0, 1), window[:, 1:].flatten().long())
 
     def validated(self, outputs: tuple[Tensor, ...]) -> dict[str, float]:

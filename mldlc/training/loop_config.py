@@ -42,7 +42,7 @@ def _duration(value: Any) -> Any:
 
 
 Strategy = Literal[
-    "auto", "ddp", "fsdp2", "tensor_parallel", "tp_fsdp2",
+    "auto", "ddp", "fsdp2", "tensor_parallel", "tp_fsdp2", "pipeline",
     "deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3", "deepspeed_offload",
 ]  # fmt: skip
 
@@ -57,6 +57,7 @@ class LightningTrainer(Config):
     `identity: exact` makes accelerator, devices and threads part of the identity of the model.
     `max_time` stops after so much time of training, over all resumptions (DD:HH:MM:SS, or {minutes: 10}): at which
     step depends on the machine, so two such trainings are not equal.
+    `micro_batches`: parts of a batch that are under way at once along the stages of `strategy: pipeline`.
     `checkpoint_every_seconds`: how often a resumable checkpoint is written, besides once an epoch.
     """
 
@@ -83,6 +84,7 @@ class LightningTrainer(Config):
     strategy: Strategy = placement("auto")
     devices: int = placement(1, ge=1)
     num_nodes: int = placement(1, ge=1, le=1)
+    micro_batches: int = placement(4, ge=1)
     threads: int = placement(1, ge=1)
     benchmark: bool = placement(False)
     detect_anomaly: bool = runtime(False)
@@ -100,6 +102,10 @@ class LightningTrainer(Config):
             raise ValueError("several devices need a strategy: trainer=ddp")
         if self.strategy == "tp_fsdp2" and self.devices % 2:
             raise ValueError(f"tp_fsdp2 cuts layers over pairs of devices, and {self.devices} are no pairs")
+        if self.strategy == "pipeline" and self.micro_batches < self.devices:
+            raise ValueError(f"{self.micro_batches} micro_batches leave some of {self.devices} stages without work")
+        if self.strategy == "pipeline" and self.precision == "16-mixed":
+            raise ValueError("a pipeline trains in 32-true, 64-true or bf16 here: 16-mixed scales losses between steps")
         if self.strategy.startswith("deepspeed"):
             if self.precision in ("16-mixed", "16-true", "64-true"):
                 raise ValueError(f"DeepSpeed trains in 32-true, bf16-mixed or bf16-true here, not in {self.precision}")

@@ -18,7 +18,7 @@ from mldlc.training.config import Adam, Sgd
 from mldlc.training.objective import Objective
 from mldlc.training.optimizer import build_optimizer, configure, decayed
 from mldlc.training.ranks import Ranks
-from mldlc.training.sharding import by_mesh, clip_norm, meshes
+from mldlc.training.sharding import by_mesh, clip_norm, meshes, squared_norm
 
 
 class TabularModule(pl.LightningModule):
@@ -35,6 +35,7 @@ class TabularModule(pl.LightningModule):
         self.ranks = Ranks()
         self.share: Callable[[], float] = lambda: 1.0
         self.parallelize: Callable[[TabularModule], None] | None = None
+        self.clip: Callable[[float], None] | None = None
 
     def configure_model(self) -> None:
         """Lightning's place to shard a network over a device mesh."""
@@ -42,31 +43,48 @@ class TabularModule(pl.LightningModule):
             self.parallelize(self)
             self.parallelize = None
 
-    def raw(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Raw outputs of the network, (B,) or (B, k); two logits of a binary model become their difference."""
-        out = (
-            self.net(numeric=numeric, categorical=categorical)
-            if self.columns
-            else self.net(joined(numeric, categorical))
-        )
+    def inputs(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What the network is given of a batch."""
+        numeric, categorical = batch[:2]
+        return (numeric, categorical) if self.columns else (joined(numeric, categorical),)
+
+    def shaped(self, out: Tensor) -> Tensor:
+        """Outputs of the network as (B,) or (B, k); two logits of a binary model become their difference."""
         out = squeezed(out)
         return out[:, 1] - out[:, 0] if self.two_logits and out.ndim == 2 and out.shape[1] == 2 else out
 
-    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """The loss of a batch, a scalar."""
-        numeric, categorical, target, *weight = batch
-        raw, share = self.raw(numeric, categorical), self.share()
+    def raw(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Raw outputs of the network, see `shaped`."""
+        if self.columns:
+            return self.shaped(self.net(numeric=numeric, categorical=categorical))
+        return self.shaped(self.net(joined(numeric, categorical)))
+
+    def weight(self, batch: tuple[Tensor, ...]) -> Tensor | None:
+        """Weights of the rows of a batch, (B,), where they have some."""
+        return batch[3] if len(batch) > 3 else None
+
+    def scored(self, raw: Tensor, batch: tuple[Tensor, ...]) -> Tensor:
+        """The loss of a batch by its raw outputs, a scalar."""
+        _, _, target, *weight = batch
+        share = self.share()
         if share == 0.0:
             return self.objective.loss(raw, target) * 0.0  # weights that sum to nothing give a mean of no number
         loss = self.objective.loss(raw, target, *weight)
         return loss if share == 1.0 else loss * share
 
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """The loss of a batch, a scalar."""
+        return self.scored(self.raw(batch[0], batch[1]), batch)
+
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         return self.loss(batch)
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        numeric, categorical, *rest = batch
-        self._outputs.append((self.raw(numeric, categorical), *rest))
+        self.keep(self.raw(batch[0], batch[1]), batch)
+
+    def keep(self, raw: Tensor, batch: tuple[Tensor, ...]) -> None:
+        """Keep of a validation batch what its scores need."""
+        self._outputs.append((raw, *batch[2:]))
 
     def on_validation_epoch_end(self) -> None:
         own = tuple(torch.cat(parts).detach().float().cpu() for parts in zip(*self._outputs, strict=True))
@@ -99,8 +117,11 @@ class TabularModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         plugin = self.trainer.precision_plugin
-        if gradient_clip_val and gradient_clip_algorithm == "norm" and len(meshes(self.net)) > 1:
-            clip_norm(list(self.parameters()), gradient_clip_val)
+        if gradient_clip_val and gradient_clip_algorithm == "norm" and self.clip is not None:
+            self.clip(gradient_clip_val)
+        elif gradient_clip_val and gradient_clip_algorithm == "norm" and len(meshes(self.net)) > 1:
+            parameters = list(self.parameters())
+            clip_norm(parameters, squared_norm(parameters), gradient_clip_val)
         elif gradient_clip_val and isinstance(plugin, MixedPrecision) and plugin.scaler is None:
             # Lightning refuses fused optimizers here for the gradient scaler's sake, which bfloat16 does without
             algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")

@@ -16,7 +16,7 @@ SEED_STEP = 1_000_003  # between the seeds of two ranks: their dropout masks dif
 
 @dataclass(frozen=True)
 class Ranks:
-    """`rank` of `world` processes. copies: neighbours that work on the same rows (tensor parallelism).
+    """`rank` of `world` processes. copies: neighbours that work on the same rows (tensor parallelism, a pipeline).
 
     Everything but `shard` is a collective: all ranks must call it, in the same order.
     """
@@ -39,8 +39,8 @@ class Ranks:
         return found
 
     def parts(self, value: Any) -> list[Any]:
-        """The values of the ranks with different rows."""
-        return self.gather(value)[:: self.copies]
+        """The values of the ranks with different rows: of the last one of each group, where a pipeline ends."""
+        return self.gather(value)[self.copies - 1 :: self.copies]
 
     def mean(self, values: Tensor) -> Tensor:
         """Element-wise mean over the ranks, in place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -27,17 +27,17 @@ def by_mesh(groups: Sequence[Any]) -> list[Any]:
     return found if len(found) > len(grouped) else list(groups)
 
 
+def squared_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Sum of the squares of all gradients, a scalar; a collective where some are sharded."""
+    norms = [torch.linalg.vector_norm(p.grad) for p in parameters if p.grad is not None]
+    whole = [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
+    return torch.stack(whole).square().sum() if whole else torch.zeros(())
+
+
 @torch.no_grad()
-def clip_norm(parameters: Sequence[nn.Parameter], largest: float) -> None:
-    """torch's `clip_grad_norm_`, for gradients of several meshes; a collective."""
-    squares = []
-    for parameter in parameters:
-        if parameter.grad is not None:
-            norm: Tensor = torch.linalg.vector_norm(parameter.grad)
-            squares.append((norm.full_tensor() if isinstance(norm, DTensor) else norm) ** 2)
-    if not squares:
-        return
-    factor = min(1.0, largest / (float(torch.stack(squares).sum().sqrt()) + 1e-6))
+def clip_norm(parameters: Sequence[nn.Parameter], squares: Tensor, largest: float) -> None:
+    """torch's `clip_grad_norm_` where `squares`, the squared norm of all gradients, is not of `parameters` alone."""
+    factor = min(1.0, largest / (float(squares.sqrt()) + 1e-6))
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad.mul_(factor)

@@ -8,6 +8,7 @@ from typing import Any
 from mldlc.plan.artifact import Dataset, Lessons, Metrics, Model, Split, State, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
 from mldlc.training import config, distill_config, update_config
+from mldlc.training.cuts import check_cut
 from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer, Rung
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
@@ -31,12 +32,15 @@ STRATEGIES = {
     "fsdp2": f"{_STRATEGIES}.fsdp2",
     "tensor_parallel": f"{_STRATEGIES}.tensor",
     "tp_fsdp2": f"{_STRATEGIES}.tensor",
+    "pipeline": f"{_STRATEGIES}.pipeline",
     **{f"deepspeed_{stage}": f"{_STRATEGIES}.deepspeed" for stage in ("zero1", "zero2", "zero3", "offload")},
 }
 
 
 def train_needs(cfg: Any) -> Resources:
     """The configured threads of every device, its accelerator if one is asked for, and a process of its own."""
+    if hasattr(cfg, "model"):
+        check_cut(cfg)
     devices = cfg.trainer.devices
     gpus = devices if cfg.trainer.accelerator in ("gpu", "cuda") else 0
     # torchmetrics comes with lightning anyway; named, so that the evaluation is given this process afterwards

@@ -21,7 +21,7 @@ from mldlc.training.loop_config import LightningTrainer, Target
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 # fields of the group that are not keywords of lightning.Trainer
-OURS = {"kind", "seed", "identity", "threads", "checkpoint_every_seconds", "profiler", "tensor_parallel_size"}
+OURS = {"kind", "seed", "identity", "threads", "checkpoint_every_seconds", "profiler", "micro_batches"}
 
 
 def seed_everything(cfg: LightningTrainer, threads: int) -> None:

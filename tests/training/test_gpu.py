@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing.forkserver
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from mldlc.artifacts.handle import Artifact
-from mldlc.engine import ranks
 from mldlc.training.spec import STRATEGIES, TRAIN
 from tests.ranked_step import run_ranked
 from tests.step_harness import StepRun, run_step
-from tests.training import tables
+from tests.training import ranked, tables
 
-pytestmark = pytest.mark.skipif(not torch.cuda.device_count(), reason="needs a CUDA device")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.device_count(), reason="needs a CUDA device"),
+    pytest.mark.usefixtures("server", "kit"),
+]
 NAMES = [name for name in STRATEGIES if name not in ("auto", "tensor_parallel", "tp_fsdp2", "pipeline")]
 PLACE = {"accelerator": "gpu", "devices": 1}
 LOSS, WEIGHT = 1e-4, 2e-3  # absolute: sums of another order over some 40 steps
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    """One fork server for all launches of this file: the heavy imports happen once."""
-    stop, ranks._stop_server = ranks._stop_server, lambda: None
-    multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    yield
-    ranks._stop_server = stop
-    stop()
-
-
-@pytest.fixture(autouse=True)
-def kit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "kit"))
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +32,11 @@ def config(strategy: str, trainer: dict[str, Any], **groups: dict[str, Any]) -> 
     return tables.config(trainer={"strategy": strategy, "deterministic": True} | PLACE | trainer, **groups)
 
 
-def weights(run: StepRun) -> dict[str, torch.Tensor]:
-    return load_file(run.outputs["model"].file("model.safetensors"))
-
-
 def assert_near(run: StepRun, other: StepRun, loss: float, weight: float) -> None:
-    ours, theirs = (found.outputs["history"].json("history.json")["epochs"] for found in (run, other))
-    for a, b in zip(ours, theirs, strict=True):
+    for a, b in zip(ranked.history(run), ranked.history(other), strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], abs=loss)
         assert a["val_loss"] == pytest.approx(b["val_loss"], abs=loss)
-    mine, yours = weights(run), weights(other)
+    mine, yours = ranked.weights(run), ranked.weights(other)
     assert max(float((mine[name] - yours[name]).abs().max()) for name in mine) <= weight
 
 
@@ -65,9 +44,7 @@ def of_one_kind(strategy: str, keys: dict[str, Any], inputs: dict[str, Artifact]
     """One process for `auto`, one rank for the others."""
     if strategy == "auto":
         return run_step(TRAIN, keys, inputs, folder, threads=1)
-    outcome, run = run_ranked(TRAIN, keys, inputs, folder)
-    assert outcome.status == "ran", outcome.error
-    return run
+    return ranked.ran(run_ranked(TRAIN, keys, inputs, folder))
 
 
 @pytest.mark.parametrize(
@@ -99,10 +76,7 @@ def test_a_killed_rank_continues_exactly(strategy: str, data: dict[str, Artifact
         keys = config(strategy, {"checkpoint_every_seconds": 1e-6}, callbacks={"extra": [watch]})
         return run_ranked(TRAIN, keys, data, folder)
 
-    outcome, whole = run("whole", [])
-    assert outcome.status == "ran", outcome.error
+    whole = ranked.ran(run("whole", []))
     assert run("broken", [20])[0].status == "failed"
-    outcome, again = run("broken", [20])
-    assert outcome.status == "ran", outcome.error
-    assert again.summary["resumed"]
-    assert (again.digest("model"), again.digest("history")) == (whole.digest("model"), whole.digest("history"))
+    again = ranked.ran(run("broken", [20]))
+    assert again.summary["resumed"] and ranked.equal_bytes(again, whole)

@@ -1,41 +1,35 @@
 """Training on ranks over gloo equals training in one process; ranks that are killed or stopped continue exactly.
 
-Ordinary runs look at three strategies; MLDLC_TEST_ALL=1 at all of them, at more deaths, a GPT and bf16.
+Ordinary runs look at four strategies; MLDLC_TEST_ALL=1 at all of them, at more deaths, a GPT and bf16.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing.forkserver
 import os
 import random
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.model import load_model
-from mldlc.artifacts.tokens import write_tokens
-from mldlc.engine import ranks
-from mldlc.engine.perform import Outcome
 from mldlc.training.spec import STRATEGIES, TRAIN
 from tests.ranked_step import run_ranked
 from tests.shared_data import shared
-from tests.step_harness import StepRun, artifact, run_step
-from tests.training import tables
+from tests.training import ranked, tables
+from tests.training.ranked import FED, RESIZED, assert_equal_within, config, dying, history, ran, train
+from tests.training.test_spikes import poisoned, told
 
+pytestmark = pytest.mark.usefixtures("server", "kit")
 ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
 thoroughly = pytest.mark.skipif(not ALL, reason="many runs: MLDLC_TEST_ALL=1")
 # the first of them starts the fork server: with DeepSpeed imported once for all
-SMOKE = ["deepspeed_zero2", "fsdp2", "ddp"]
+SMOKE = ["deepspeed_zero2", "fsdp2", "ddp", "pipeline"]
 EVERY = [*SMOKE, *sorted(set(STRATEGIES) - {*SMOKE, "auto"})]
-LOSS, WEIGHT = 2e-6, 2e-5  # absolute; losses are about 0.5, weights below 1
-SHARDED = ("deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3", "deepspeed_offload")
+ZERO = [name for name in EVERY if name.startswith("deepspeed")]
 
 
 def each(names: list[str]) -> Any:
@@ -46,53 +40,15 @@ def each(names: list[str]) -> Any:
     return pytest.mark.parametrize("strategy", marked)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    """One fork server for all launches of this file: the heavy imports happen once."""
-    stop, ranks._stop_server = ranks._stop_server, lambda: None
-    multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    yield
-    ranks._stop_server = stop
-    stop()
-
-
-@pytest.fixture(autouse=True)
-def kit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "kit"))
-
-
 @pytest.fixture(scope="module")
 def adult(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """1,001 rows, so that the last batch is not even."""
     return tables.adult(shared("adult.data"), tmp_path_factory.mktemp("adult") / "in", rows=1001)
 
 
-def config(strategy: str, **groups: dict[str, Any]) -> dict[str, Any]:
-    places = {"strategy": strategy, "devices": 4 if strategy == "tp_fsdp2" else 2} if strategy != "auto" else {}
-    return tables.config(**groups | {"trainer": {"max_epochs": 2} | places | groups.get("trainer", {})})
-
-
-def history(run: StepRun) -> list[dict[str, Any]]:
-    return run.outputs["history"].json("history.json")["epochs"]
-
-
-def weights(run: StepRun) -> dict[str, torch.Tensor]:
-    return load_file(run.outputs["model"].file("model.safetensors"))
-
-
-def assert_equal_within(one: StepRun, other: StepRun, loss: float = LOSS, weight: float = WEIGHT) -> None:
-    for a, b in zip(history(one), history(other), strict=True):
-        assert a == {name: pytest.approx(value, abs=loss) for name, value in b.items()}
-    ours, theirs = weights(one), weights(other)
-    assert ours.keys() == theirs.keys()
-    worst = max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
-    assert worst <= weight
-
-
-def ran(found: tuple[Outcome, StepRun]) -> StepRun:
-    outcome, run = found
-    assert outcome.status == "ran", outcome.error
-    return run
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+    return ranked.song(tmp_path_factory.mktemp("song"))
 
 
 @each(EVERY if ALL else SMOKE)
@@ -100,8 +56,8 @@ def test_equals_one_process(strategy: str, adult: dict[str, Artifact], tmp_path:
     """Global batch size, accumulation (also of a last odd batch) and clipping mean the same; the model is one file."""
     keys = {"accumulate_grad_batches": 2, "gradient_clip_val": 0.5}
     groups: dict[str, Any] = {"model": {"dropout": 0.0}, "trainer": keys, "ingest": {"batch_size": 50}}
-    single = run_step(TRAIN, config("auto", **groups), adult, tmp_path / "single", threads=1)
-    run = ran(run_ranked(TRAIN, config(strategy, **groups), adult, tmp_path / "ranks"))
+    single = train("auto", adult, tmp_path / "single", **groups)
+    run = train(strategy, adult, tmp_path / "ranks", **groups)
     assert_equal_within(run, single)
     assert sorted(run.outputs["model"].files) == ["model.json", "model.safetensors"]
     assert run.outputs["model"].json("model.json") == single.outputs["model"].json("model.json")
@@ -110,48 +66,37 @@ def test_equals_one_process(strategy: str, adult: dict[str, Artifact], tmp_path:
     assert np.isfinite(load_model(run.outputs["model"]).predict(np.zeros((3, 6)), np.zeros((3, 8), np.int32))).all()
 
 
-Deadly = Callable[..., tuple[Outcome, StepRun]]
-
-
-@pytest.fixture
-def deadly(adult: dict[str, Artifact], tmp_path: Path) -> Deadly:
-    """Trains with dropout, each rank with its own random numbers, and dies once before each of some batches."""
-
-    def run(name: str, strategy: str, steps: list[int], rank: int | None, seconds: float, **trainer: Any) -> Any:
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
-        watch = {"target": "mynets.watch:DieOnce", "args": {"folder": str(folder), "steps": steps, "rank": rank}}
-        keys = {"checkpoint_every_seconds": seconds} | trainer
-        return run_ranked(TRAIN, config(strategy, trainer=keys, callbacks={"extra": [watch]}), adult, folder)
-
-    return run
-
-
 @each(EVERY if ALL else SMOKE)
-def test_a_killed_rank_continues_exactly(strategy: str, deadly: Deadly) -> None:
-    """In the middle of an epoch; the same bytes as without the death."""
-    whole = ran(deadly("whole", strategy, [], 1, 1e-6))
-    outcome, _ = deadly("broken", strategy, [14], 1, 1e-6)
+def test_a_killed_rank_continues_exactly(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
+    """In the middle of an epoch, with dropout; the same bytes as without the death."""
+    keys = {"checkpoint_every_seconds": 1e-6}
+    whole = ran(dying(strategy, adult, tmp_path / "whole", [], 1, trainer=keys))
+    outcome, _ = dying(strategy, adult, tmp_path / "broken", [14], 1, trainer=keys)
     assert outcome.status == "failed" and outcome.error is not None
     assert outcome.error["transient"] and outcome.error["message"].startswith("rank 1 was killed by SIGKILL")
-    again = ran(deadly("broken", strategy, [14], 1, 1e-6))
-    assert again.summary["resumed"]
-    assert (again.digest("model"), again.digest("history")) == (whole.digest("model"), whole.digest("history"))
+    again = ran(dying(strategy, adult, tmp_path / "broken", [14], 1, trainer=keys))
+    assert again.summary["resumed"] and ranked.equal_bytes(again, whole)
 
 
 @thoroughly
+@pytest.mark.parametrize("workers", [None, 0, 2], ids=["in_core", "workers0", "workers2"])
 @pytest.mark.parametrize("seconds", [1e-6, 1000.0], ids=["each_step", "each_epoch"])
 @pytest.mark.parametrize("rank", [1, None], ids=["one", "all"])
 @each(EVERY)
-def test_deaths_at_random_steps(strategy: str, rank: int | None, seconds: float, deadly: Deadly) -> None:
+def test_deaths_at_random_steps(
+    strategy: str, rank: int | None, seconds: float, workers: int | None, adult: dict[str, Artifact], tmp_path: Path
+) -> None:
     """Of one rank and of all at once, with accumulation; checkpoints at every step, or at epochs only."""
-    keys = {"max_epochs": 4, "accumulate_grad_batches": 2}
-    whole = ran(deadly("whole", strategy, [], rank, seconds, **keys))
-    steps = sorted(random.Random(f"{strategy} {rank} {seconds}").sample(range(2, 38), 3))
+    if workers is not None and strategy not in FED:
+        pytest.skip("the loader is the same for all: looked at with ddp, deepspeed_zero2 and fsdp2")
+    keys = {"max_epochs": 4, "accumulate_grad_batches": 2, "checkpoint_every_seconds": seconds}
+    groups = {"trainer": keys, "ingest": ranked.ingest(workers)}
+    whole = ran(dying(strategy, adult, tmp_path / "whole", [], rank, **groups))
+    steps = sorted(random.Random(f"{strategy} {rank} {seconds} {workers}").sample(range(2, 38), 3))
     for _ in steps:
-        assert deadly("broken", strategy, steps, rank, seconds, **keys)[0].status == "failed", steps
-    again = ran(deadly("broken", strategy, steps, rank, seconds, **keys))
-    assert (again.digest("model"), again.digest("history")) == (whole.digest("model"), whole.digest("history")), steps
+        assert dying(strategy, adult, tmp_path / "broken", steps, rank, **groups)[0].status == "failed", steps
+    again = ran(dying(strategy, adult, tmp_path / "broken", steps, rank, **groups))
+    assert ranked.equal_bytes(again, whole), steps
 
 
 @each(EVERY if ALL else ["ddp"])
@@ -165,48 +110,51 @@ def test_a_stopped_run_leaves_a_checkpoint(strategy: str, adult: dict[str, Artif
     )
     assert outcome.status == "stopped"
     again = ran(run_ranked(TRAIN, keys, adult, tmp_path / "run"))
-    assert again.summary["resumed"]
-    assert (again.digest("model"), again.digest("history")) == (whole.digest("model"), whole.digest("history"))
+    assert again.summary["resumed"] and ranked.equal_bytes(again, whole)
 
 
-@each(["fsdp2", "ddp", *SHARDED] if ALL else ["fsdp2"])
-def test_on_another_number_of_ranks(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
-    """One rank goes on with what two began where the strategy can; else the message says what can."""
-    groups = {"model": {"dropout": 0.0}}
-    watch = {"target": "mynets.watch:DieOnce", "args": {"folder": str(tmp_path), "steps": [14]}}
-    keys: dict[str, Any] = {"checkpoint_every_seconds": 1e-6, "strategy": strategy}
-    two = config(strategy, trainer=keys | {"devices": 2}, callbacks={"extra": [watch]}, **groups)
-    assert run_ranked(TRAIN, two, adult, tmp_path / "run")[0].status == "failed"
-    one = config(strategy, trainer=keys | {"devices": 1}, **groups)
-    outcome, run = run_ranked(TRAIN, one, adult, tmp_path / "run")
-    if strategy in SHARDED:
-        assert outcome.error is not None and "ran on 2 ranks" in outcome.error["message"]
-        assert outcome.error["hint"].startswith("set trainer.devices=2") and outcome.error["where"] == "trainer.devices"
+def resized(strategy: str, adult: dict[str, Artifact], folder: Path, devices: int) -> Any:
+    """What becomes of a training that a strategy's usual ranks began, on another number of them."""
+    groups: dict[str, Any] = {"model": {"dropout": 0.0, "layers": [16, 8]}}
+    keys = {"checkpoint_every_seconds": 1e-6}
+    assert dying(strategy, adult, folder, [14], 0, trainer=keys, **groups)[0].status == "failed"
+    return run_ranked(TRAIN, config(strategy, trainer=keys | {"devices": devices}, **groups), adult, folder), groups
+
+
+@each(EVERY if ALL else ["fsdp2"])
+def test_on_fewer_ranks(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
+    """Fewer ranks go on with what more began where the strategy can; else the message says what can."""
+    began = 4 if strategy == "tp_fsdp2" else 2
+    (outcome, run), groups = resized(strategy, adult, tmp_path / "run", began // 2)
+    if strategy not in RESIZED:
+        assert outcome.error is not None and f"ran on {began} ranks" in outcome.error["message"]
+        assert outcome.error["where"] == "trainer.devices" and "to start afresh" in outcome.error["hint"]
+        assert outcome.error["hint"].startswith(f"set trainer.devices={began}")
         return
     assert ran((outcome, run)).summary["resumed"]
-    assert_equal_within(run, run_step(TRAIN, config("auto", **groups), adult, tmp_path / "single", threads=1))
-
-
-@pytest.fixture(scope="module")
-def song(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
-    """A text of 10 tokens."""
-    tokens, folder = np.random.default_rng(0).integers(10, size=2000), tmp_path_factory.mktemp("song")
-    parts = [("train", tokens[:1600], 1600), ("val", tokens[1600:], 400)]
-    write_tokens(folder, parts, 10, {"tokenizer": "char", "fitted": "train"})
-    return {"table": artifact("Tokens", folder)}
+    assert_equal_within(run, train("auto", adult, tmp_path / "single", **groups))
 
 
 @thoroughly
-@each(["fsdp2", "tensor_parallel", "tp_fsdp2", "deepspeed_zero3", "deepspeed_offload"])
-def test_a_gpt_with_shared_weights(strategy: str, song: dict[str, Artifact], tmp_path: Path) -> None:
+@each(list(RESIZED))
+def test_on_more_ranks(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
+    (outcome, run), groups = resized(strategy, adult, tmp_path / "run", 3)
+    assert ran((outcome, run)).summary["resumed"]
+    assert_equal_within(run, train("auto", adult, tmp_path / "single", **groups))
+
+
+@thoroughly
+@pytest.mark.parametrize("positions", ["rotary", "learned"])
+@each(["fsdp2", "tensor_parallel", "tp_fsdp2", "pipeline", "deepspeed_zero3", "deepspeed_offload"])
+def test_a_gpt_with_shared_weights(strategy: str, positions: str, song: dict[str, Artifact], tmp_path: Path) -> None:
     """Its embedding is read outside of the layer that owns it, which sharding has to notice; no validation is best."""
     groups: dict[str, Any] = {
-        "model": {"kind": "gpt", "context": 8, "layers": 2, "heads": 2, "dim": 16},
+        "model": {"kind": "gpt", "context": 8, "layers": 2, "heads": 2, "dim": 16, "positions": positions},
         "optimizer": {"kind": "sgd", "lr": 0.02, "decay": "matrices"}, "trainer": {"limit_train_batches": 20}, "ingest": {"batch_size": 16},
         "callbacks": {"checkpoint": None, "early_stopping": None},
     }  # fmt: skip
-    single = run_step(TRAIN, config("auto", **groups), song, tmp_path / "single", threads=1)
-    assert_equal_within(ran(run_ranked(TRAIN, config(strategy, **groups), song, tmp_path / "ranks")), single)
+    single = train("auto", song, tmp_path / "single", **groups)
+    assert_equal_within(train(strategy, song, tmp_path / "ranks", **groups), single)
 
 
 @thoroughly
@@ -214,23 +162,50 @@ def test_a_gpt_with_shared_weights(strategy: str, song: dict[str, Artifact], tmp
 def test_bf16_means_the_same(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
     """Weights stay in fp32 under every strategy; sums in bf16 are rounded differently, so the tolerance is wider."""
     groups: dict[str, Any] = {"model": {"dropout": 0.0}, "trainer": {"precision": "bf16-mixed"}}
-    single = run_step(TRAIN, config("auto", **groups), adult, tmp_path / "single", threads=1)
-    run = ran(run_ranked(TRAIN, config(strategy, **groups), adult, tmp_path / "ranks"))
-    assert_equal_within(run, single, loss=1e-2, weight=5e-2)
+    single = train("auto", adult, tmp_path / "single", **groups)
+    assert_equal_within(train(strategy, adult, tmp_path / "ranks", **groups), single, loss=1e-2, weight=5e-2)
 
 
 @thoroughly
-@each(["ddp", *SHARDED])
+@each(["ddp", *ZERO])
 def test_a_lightning_module_of_the_users(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
     """Nothing in it knows of ranks: its batches are parts of the batch, its metrics their means."""
     groups: dict[str, Any] = {"model": {"kind": "custom", "target": "mynets.nets:Own"}}
-    run = ran(run_ranked(TRAIN, config(strategy, **groups), adult, tmp_path / "ranks"))
-    single = run_step(TRAIN, config("auto", **groups), adult, tmp_path / "single", threads=1)
+    run = train(strategy, adult, tmp_path / "ranks", **groups)
+    single = train("auto", adult, tmp_path / "single", **groups)
     assert run.summary["steps"] == single.summary["steps"]
     assert history(run)[-1]["val_loss"] == pytest.approx(history(single)[-1]["val_loss"], abs=0.05)
 
 
-def test_what_cannot_be_averaged_is_told(adult: dict[str, Artifact], tmp_path: Path) -> None:
-    keys = config("fsdp2", callbacks={"averaging": {"kind": "ema"}})
-    outcome, _ = run_ranked(TRAIN, keys, adult, tmp_path)
-    assert outcome.error is not None and outcome.error["where"] == "callbacks.averaging"
+@each([name for name in EVERY if name not in ZERO] if ALL else ["fsdp2"])
+def test_rollback_after_a_spike(strategy: str, tmp_path: Path) -> None:
+    """The same spikes as in one process, the same weights; and a rank that dies after a rollback continues exactly."""
+    inputs, _ = poisoned(tmp_path, float("nan"))
+    groups: dict[str, Any] = {
+        "model": {"dropout": 0.0}, "trainer": {"checkpoint_every_seconds": 1e-6, "accumulate_grad_batches": 2},
+    }  # fmt: skip
+    watched = {"spikes": {"action": "rollback", "every": 5, "limit": 99}}
+    single = train("auto", inputs, tmp_path / "single", callbacks=watched, **groups)
+    whole = ran(dying(strategy, inputs, tmp_path / "whole", [], 1, callbacks=watched, **groups))
+    ours, theirs = ([(s["step"], sorted(s["rows"])) for s in told(run)] for run in (whole, single))
+    assert ours == theirs and ours
+    assert_equal_within(whole, single)
+    death = ours[0][0] + 2  # batches are counted from 0: the second one after the rollback, before the next copy
+    outcome, _ = dying(strategy, inputs, tmp_path / "broken", [death], 1, callbacks=watched, **groups)
+    assert outcome.status == "failed"
+    again = ran(dying(strategy, inputs, tmp_path / "broken", [death], 1, callbacks=watched, **groups))
+    assert again.summary["resumed"] and ranked.equal_bytes(again, whole)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "callbacks", "where"),
+    [
+        ("fsdp2", {"averaging": {"kind": "ema"}}, "callbacks.averaging"),
+        ("deepspeed_zero2", {"spikes": {"action": "rollback"}}, "callbacks.spikes.action"),
+    ],
+)
+def test_what_a_strategy_cannot_is_told(
+    strategy: str, callbacks: dict[str, Any], where: str, adult: dict[str, Artifact], tmp_path: Path
+) -> None:
+    outcome, _ = run_ranked(TRAIN, config(strategy, callbacks=callbacks), adult, tmp_path)
+    assert outcome.error is not None and outcome.error["where"] == where

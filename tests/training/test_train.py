@@ -23,13 +23,8 @@ from tests.shared_data import shared
 from tests.step_harness import StepRun, artifact, run_step
 from tests.training import tables
 
+pytestmark = pytest.mark.usefixtures("kit")
 NONE = {"early_stopping": None, "checkpoint": None}
-
-
-@pytest.fixture(autouse=True)
-def kit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's package is a code root."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "kit"))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mldlc.plan.context import StepError
 from mldlc.training.config import FtTransformer
+from mldlc.training.models.chain import Chain
 
 
 class Tokens(nn.Module):
@@ -73,13 +74,14 @@ class Block(nn.Module):
         return self.out(F.scaled_dot_product_attention(*split, dropout_p=dropout).transpose(1, 2).flatten(2))
 
 
-class FTTransformer(nn.Module):
+class FTTransformer(Chain):
     """Gives raw outputs: (B,) when `out_features` is 1, else (B, out_features).
 
     numeric (B, F) float32 and categorical (B, K) int32 codes below `cardinalities`; F or K may be 0.
     """
 
     undecayed = ("tokens.",)
+    entry, sequence, exit = ("tokens",), "body", ("head",)
 
     def __init__(
         self,
@@ -104,7 +106,13 @@ class FTTransformer(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.ReLU(), nn.Linear(dim, out_features))
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        raw = self.head(self.body(self.tokens(numeric, categorical))[:, 0])
+        return self.leave(self.body(self.enter(numeric, categorical)))
+
+    def enter(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        return self.tokens(numeric, categorical)
+
+    def leave(self, x: Tensor) -> Tensor:
+        raw = self.head(x[:, 0])
         return raw.squeeze(1) if self.out_features == 1 else raw
 
 

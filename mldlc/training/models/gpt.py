@@ -7,7 +7,7 @@ After Radford et al., "Language Models are Unsupervised Multitask Learners" (201
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mldlc.plan.context import StepError
 from mldlc.training.config import Gpt
+from mldlc.training.models.chain import Chain
 
 DEVIATION = 0.02
 
@@ -62,8 +63,10 @@ class Block(nn.Module):
         return x + self.drop(self.down(F.gelu(self.up(self.norm2(x)))))
 
 
-class GPT(nn.Module):
+class GPT(Chain):
     """Logits of the next token: tokens (B, T) integers below `vocabulary`, T <= context -> (B, T, vocabulary)."""
+
+    entry, sequence, exit = ("embedding", "position", "drop"), "blocks", ("norm", "embedding")
 
     def __init__(
         self,
@@ -82,7 +85,8 @@ class GPT(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim, bias=False)
-        if self.position is None:
+        self.rotary = self.position is None
+        if self.rotary:
             width = dim // heads
             speed = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
             angle = torch.arange(context, dtype=torch.float32)[:, None] * speed
@@ -94,15 +98,21 @@ class GPT(nn.Module):
                 nn.init.normal_(weight, std=DEVIATION / math.sqrt(2 * layers) if last else DEVIATION)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        length = tokens.shape[1]
-        x, rotated = self.embedding(tokens), None
-        if self.position is None:
-            rotated = (self.cos[:length], self.sin[:length])
-        else:
-            x = x + self.position.weight[:length]
-        x = self.drop(x)
-        for block in self.blocks:
+        return self.leave(self.through(self.enter(tokens), self.blocks))
+
+    def enter(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        if self.position is not None:
+            x = x + self.position.weight[: tokens.shape[1]]
+        return self.drop(x)
+
+    def through(self, x: Tensor, blocks: Iterable[nn.Module]) -> Tensor:
+        rotated = (self.cos[: x.shape[1]], self.sin[: x.shape[1]]) if self.rotary else None
+        for block in blocks:
             x = block(x, rotated)
+        return x
+
+    def leave(self, x: Tensor) -> Tensor:
         return F.linear(self.norm(x), self.embedding.weight)
 
 

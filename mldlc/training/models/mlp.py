@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mldlc.training.config import Mlp
+from mldlc.training.models.chain import Chain
 from mldlc.training.models.numeric import Periodic, PiecewiseLinear
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -32,12 +33,14 @@ class Block(nn.Module):
         return x + self.layers(x) if self.residual else self.layers(x)
 
 
-class TabularMLP(nn.Module):
+class TabularMLP(Chain):
     """Gives raw outputs (logits, or standardised values): (B,) when `out_features` is 1, else (B, out_features).
 
     numeric (B, F) float32 and categorical (B, K) int32 codes below `cardinalities`; F or K may be 0. All categorical
     columns share one embedding table with offsets, so a step costs one lookup.
     """
+
+    entry, sequence, exit = ("numeric", "embedding", "input_dropout"), "body", ("head",)
 
     def __init__(
         self,
@@ -86,13 +89,17 @@ class TabularMLP(nn.Module):
             self.numeric.fit(numeric)
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        return self.leave(self.body(self.enter(numeric, categorical)))
+
+    def enter(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         parts = [numeric if self.numeric is None else self.numeric(numeric).flatten(1)]
         if self.embedding is not None:
             parts.append(self.embedding(categorical + self.offsets).flatten(1))
         x = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-        if self.input_dropout is not None:
-            x = self.input_dropout(x)
-        raw = self.head(self.body(x))
+        return x if self.input_dropout is None else self.input_dropout(x)
+
+    def leave(self, x: Tensor) -> Tensor:
+        raw = self.head(x)
         return raw.squeeze(1) if self.out_features == 1 else raw
 
 

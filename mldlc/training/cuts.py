@@ -1,0 +1,33 @@
+"""Whether a model can be cut over as many devices as asked for: told by the plan, from the config alone. Light."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mldlc.plan.diagnostic import fail
+
+BLOCKS = {"mlp": "layers", "ft_transformer": "blocks", "gpt": "layers"}  # kind -> key that counts or lists its blocks
+
+
+def check_cut(cfg: Any) -> None:
+    """DiagnosticError for a model that trainer=pipeline cannot cut; one of the user's own is looked at when it runs."""
+    model, devices = cfg.model, cfg.trainer.devices
+    if cfg.trainer.strategy != "pipeline" or model.kind == "custom":
+        return
+    if model.kind not in BLOCKS:
+        raise fail(
+            "not_cut", f"model '{model.kind}' is no sequence of blocks, which trainer=pipeline cuts", key="kind",
+            found=model.kind, allowed=(*BLOCKS, "custom"), hint="use trainer=ddp or fsdp2",
+        )  # fmt: skip
+    told = getattr(model, BLOCKS[model.kind])
+    blocks = told if isinstance(told, int) else len(told)
+    if devices > blocks + 1:
+        raise fail(
+            "not_cut", f"trainer=pipeline cannot cut {blocks} blocks over {devices} devices", key=BLOCKS[model.kind],
+            found=str(told), hint=f"use trainer.devices={blocks + 1} at most, or more blocks",
+        )  # fmt: skip
+    if model.kind == "mlp" and model.norm == "batch":
+        raise fail(
+            "not_cut", "batch norm would see the micro-batches of trainer=pipeline, so the model would be another one",
+            key="norm", found="batch", allowed=("layer", "none"), hint="use model.norm=layer, or trainer=fsdp2",
+        )  # fmt: skip
