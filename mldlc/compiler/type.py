@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mldlc import catalog
@@ -22,7 +23,7 @@ def run(draft: Draft) -> None:
     """Fill `draft.typed` (point -> stage -> typed stage and its lifecycle entry) and `draft.settings`."""
     assert draft.composition is not None
     memory = TypeMemory(draft.outputs if draft.cached else None)
-    memo: dict[str, Typed | None] = {}
+    memo = _Memo()
     for point in draft.composition.points:
         draft.typed[point.id] = _type_point(draft, point, memo, memory)
     _settings(draft, draft.composition.points[0].config, memory)
@@ -31,9 +32,29 @@ def run(draft: Draft) -> None:
         memory.save()
 
 
-def _type_point(
-    draft: Draft, point: ComposedPoint, memo: dict[str, Typed | None], memory: TypeMemory
-) -> dict[str, Any]:
+@dataclass
+class _Memo:
+    """What the points of one compilation share. typed: by digest of kind and config."""
+
+    typed: dict[str, Typed | None] = field(default_factory=dict)
+    _keys: dict[Any, str] = field(default_factory=dict)
+
+    def key(self, kind: str, paths: dict[str, str], values: dict[str, Any], root: Path) -> str:
+        """Digest of what types a stage. Points share most subtrees as objects: those are not digested again."""
+        ids = (kind, *((formal, path, id(values.get(formal))) for formal, path in paths.items()))
+        if ids not in self._keys:
+            places = [str(root), os.environ.get("HOME")]  # where relative paths and those from "~" start
+            self._keys[ids] = ordered_digest([kind, values, sorted(paths.items()), *places])
+        return self._keys[ids]
+
+    def group_key(self, name: str, value: Any) -> str:
+        """Digest of a group and its name; the value lives as long as the composition does."""
+        if (name, id(value)) not in self._keys:
+            self._keys[name, id(value)] = digest([name, value])
+        return self._keys[name, id(value)]
+
+
+def _type_point(draft: Draft, point: ComposedPoint, memo: _Memo, memory: TypeMemory) -> dict[str, Any]:
     report = _Reporter(draft, point)
     config = point.config
     read = _check_own_groups(report, config, memo, memory)
@@ -67,9 +88,8 @@ def _type_point(
                 ),
             )
         configs = {formal: value for formal, path in formal_paths.items() if (value := at(config, path)) is not None}
-        places = [str(draft.root), os.environ.get("HOME")]  # where relative paths and those from "~" start
-        memo_key = ordered_digest([kind, configs, sorted(formal_paths.items()), *places])
-        if memo_key not in memo:
+        memo_key = memo.key(str(kind), formal_paths, configs, draft.root)
+        if memo_key not in memo.typed:
             typed = memory.get_typed(memo_key)
             if typed is None:
                 typed, errors = _type_stage(draft, str(kind), configs, where)
@@ -81,14 +101,14 @@ def _type_point(
             if typed is not None:
                 _check_targets(draft, report, typed, formal_paths)
                 _check_volatile(draft, report, typed, formal_paths)
-            memo[memo_key] = typed
-        typed = memo[memo_key]
+            memo.typed[memo_key] = typed
+        typed = memo.typed[memo_key]
         read.update(path.split(".")[0] for path in formal_paths.values())
         if typed is not None:
             files = tuple(entry.get("code") or ())
             typed = replace(typed, files=(*typed.files, *files)) if files else typed
             stages[name] = (typed, {**entry, "groups": formal_paths})
-    _check_roots(report, config, read, memory)
+    _check_roots(report, config, read, memo, memory)
     return stages
 
 
@@ -146,16 +166,16 @@ def at(config: Any, path: str) -> Any:
     return config
 
 
-def _check_own_groups(report: _Reporter, config: dict[str, Any], memo: dict[str, Any], memory: TypeMemory) -> set[str]:
+def _check_own_groups(report: _Reporter, config: dict[str, Any], memo: _Memo, memory: TypeMemory) -> set[str]:
     """Check the groups that no step reads; the names that the config may have without a stage that reads them."""
     for name in catalog.OWN_GROUPS:
         if name in config:
-            seen = f"own:{digest([name, config[name]])}"
-            if seen not in memo and not memory.get(seen):
+            seen = f"own:{memo.group_key(name, config[name])}"
+            if seen not in memo.typed and not memory.get(seen):
                 from mldlc.compiler.groups import GROUPS
 
                 _check_group(report, memory, seen, name, GROUPS[name], config[name])
-            memo[seen] = None
+            memo.typed[seen] = None
     if "lifecycle" not in config:
         report.add("lifecycle", SchemaError("missing_group", "", "the config has no group 'lifecycle'"))
     return {*catalog.OWN_GROUPS, *catalog.SCALARS}
@@ -171,7 +191,7 @@ def _check_group(report: _Reporter, memory: TypeMemory, seen: str, name: str, sc
         memory.keep(seen, True)
 
 
-def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str], memory: TypeMemory) -> None:
+def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str], memo: _Memo, memory: TypeMemory) -> None:
     """Groups that no live stage reads: checked by the shipped kind that would, fine when they are a group of the
     project's own (its stage is not live here), else unknown.
     """
@@ -180,7 +200,7 @@ def _check_roots(report: _Reporter, config: dict[str, Any], read: set[str], memo
             continue
         owner = catalog.OWNERS.get(name)
         if owner is not None:
-            seen = f"idle:{digest([name, config[name]])}"
+            seen = f"idle:{memo.group_key(name, config[name])}"
             # a group that is off may keep the keys that an experiment gave it
             off = isinstance(config[name], dict) and config[name].get("kind") == "none"
             if not off and not memory.get(seen):

@@ -37,6 +37,7 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from mldlc.config.marks import fast_loader
+from mldlc.config.parsed import Parsed
 from mldlc.config.project import Project
 from mldlc.config.session import Dialect, Session, entries, read_config
 from mldlc.config.tree import FolderTree, Ledger, Tree
@@ -250,14 +251,15 @@ class Composer:
         self.loader.config_search_path = path
         self.loader.repository = Repository(path, self.session)
         self._parser = OverridesParser.create(config_loader=self.loader)
-        self._overrides: dict[str, Override] = {}
+        self._parsed = Parsed(lambda line: self._parser.parse_overrides([line])[0])
+        self._values: dict[str, bool] = {}
+        self._groups: dict[str, bool] = {}
         self._sources: CachingConfigRepository | None = None
 
     def parse(self, line: str) -> Override:
         """Parse one override (memoised). Raises one of `Failure` with the parser's complaint."""
-        if line not in self._overrides:
-            self._overrides[line] = self._parser.parse_overrides([line])[0]
-        return self._overrides[line]
+        override: Override = self._parsed[line]
+        return override
 
     def load(self, lines: Sequence[str]) -> DictConfig:
         """Compose: exactly Hydra's result, `hydra` node included. Raises one of `Failure`, or DiagnosticError."""
@@ -269,6 +271,8 @@ class Composer:
         extra = [line for line in lines if line.startswith("hydra.searchpath")]
         with _hydra_at_work():
             _, self._sources = self.loader._parse_overrides_and_create_caching_repo(self.config_name, extra)
+        self._values.clear()
+        self._groups.clear()
 
     @property
     def sources(self) -> IConfigRepository:
@@ -277,14 +281,17 @@ class Composer:
 
     def is_value(self, line: str) -> bool:
         """Whether an override only sets values, so that Hydra applies it after the defaults list is merged."""
-        override = self.parse(line)
-        if (
-            override.package is not None
-            or override.is_sweep_override()
-            or override.key_or_group.split(".")[0] == "hydra"
-        ):
+        if line not in self._values:
+            self._values[line] = self._sets_values(self.parse(line))
+        return self._values[line]
+
+    def _sets_values(self, override: Override) -> bool:
+        key = override.key_or_group
+        if override.package is not None or override.is_sweep_override() or key.split(".")[0] == "hydra":
             return False
-        return isinstance(override.value(), dict) or not self.sources.group_exists(override.key_or_group)
+        if key not in self._groups:
+            self._groups[key] = self.sources.group_exists(key)
+        return isinstance(override.value(), dict) or not self._groups[key]
 
     def outline(self, lines: Sequence[str]) -> tuple[DefaultsList, CachingConfigRepository]:
         """The defaults list of a composition. Raises one of `Failure`, or DiagnosticError."""

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Journal:
         for key in ("metrics", "steps"):
             body.setdefault(key, {})
         try:
-            write_atomic(self.folder / SUMMARY, canonical(_finite(body)) + b"\n")
+            write_atomic(self.folder / SUMMARY, _line(body, canonical))
         except OSError as error:
             self.broken = self.broken or error
         os.close(self._file)
@@ -93,10 +94,15 @@ class Journal:
 def canonical_line(event: Event) -> bytes:
     """One line of the journal."""
     body = {"type": event.type, "time": round(event.time, 6), "step": event.step, "data": event.data}
+    return _line(body, lambda value: _strict(value).encode())
+
+
+def _line(body: Any, written: Callable[[Any], bytes]) -> bytes:
+    """A JSON line, from a copy of the body only where it holds what JSON does not."""
     try:
-        return _strict(body).encode() + b"\n"
-    except ValueError:
-        return _strict(_finite(body)).encode() + b"\n"
+        return written(body) + b"\n"
+    except (TypeError, ValueError):
+        return written(_finite(body)) + b"\n"
 
 
 def _finite(value: Any) -> Any:
