@@ -10,16 +10,23 @@ from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.stamps import own_stamp
 
 
+_DIGESTS: dict[str, str] = {}
+_REACH: dict[str, Any] = {}
+
+
 class OwnCode:
-    """Closures of modules of mldlc by name, kept in a file that is safe to delete."""
+    """Closures of modules of mldlc by name, kept in a file that is safe to delete, and for other projects planned by
+    this process: its modules stay as they were imported.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         kept = read_json(file)
         known = kept if kept.get("stamp") == own_stamp() else {}
-        self._digests: dict[str, str] = dict(known.get("digests", {}))
-        self._reach: dict[str, Any] = dict(known.get("reach", {}))
-        self._changed = False
+        self._digests, self._reach = _DIGESTS, _REACH
+        self._digests |= known.get("digests", {})
+        self._reach |= known.get("reach", {})
+        self._changed = len(known.get("reach", ())) < len(self._reach)
 
     def __contains__(self, start: str) -> bool:
         return start in self._reach

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mldlc import catalog
+from mldlc.compiler import own_code
 from mldlc.compiler.code import CodeHasher
 
 IMPLS = sorted({catalog.load_spec(kind).impl.partition(":")[0] for kind in catalog.kinds()})
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[Callable[[], None]]:
+    """Makes this process one that has planned nothing yet; it knows again what it knew when the test is over."""
+    kept = own_code._DIGESTS.copy(), own_code._REACH.copy()
+
+    def clear() -> None:
+        own_code._DIGESTS.clear()
+        own_code._REACH.clear()
+
+    clear()
+    yield clear
+    own_code._DIGESTS.update(kept[0])
+    own_code._REACH.update(kept[1])
 
 
 @pytest.fixture
@@ -21,20 +38,29 @@ def walked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, dict[st
         return {impl: hasher.closure([impl]) for impl in IMPLS}
 
 
-def test_remembered_closures_equal_walked_ones(walked: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_remembered_closures_equal_walked_ones(
+    walked: dict[str, dict[str, str]], tmp_path: Path, forget: Callable[[], None]
+) -> None:
     for _ in range(2):  # found, then read from the file
+        forget()
         hasher = CodeHasher((), tmp_path / "code.json")
         assert {impl: hasher.closure([impl]) for impl in IMPLS} == walked
         hasher.save()
     assert hasher.closure(IMPLS) == {name: value for found in walked.values() for name, value in sorted(found.items())}
 
 
-def test_nothing_is_parsed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_parsed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]) -> None:
     first = CodeHasher((), tmp_path / "code.json")
     first.closure(IMPLS)
     first.save()
     monkeypatch.setattr(CodeHasher, "_parse", lambda self, name, path: pytest.fail(f"{name} was read again"))
+    forget()
     CodeHasher((), tmp_path / "code.json").closure(IMPLS)
+    elsewhere = CodeHasher((), tmp_path / "other" / "code.json")  # another project, in the same process
+    elsewhere.closure(IMPLS)
+    elsewhere.save()
+    forget()
+    CodeHasher((), tmp_path / "other" / "code.json").closure(IMPLS)
 
 
 @pytest.mark.parametrize("shadow", ["torch.py", "torch/nn.py"])

@@ -12,11 +12,12 @@ from mldlc.compiler.pipeline import compile_plan
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.step import Source
 
+COLLECT = "lifecycle.stages={collect:{kind:data.collect}}"  # no other stage reads a file
 OWN = "import polars as pl\n\n\ndef read(files):\n    return pl.read_csv(files)\n"
 
 
 def source(root: Path, *overrides: str) -> Source:
-    plan = compile_plan(CompileRequest(root, overrides))
+    plan = compile_plan(CompileRequest(root, (COLLECT, *overrides)))
     (found,) = (step for step in plan.steps if step.stage == "collect")
     return found.sources[0]
 
@@ -129,7 +130,7 @@ def test_a_column_that_is_not_there_is_told_by_the_plan(root: Path, name: str) -
     write(root, "data/twice.csv", "a,a\n1,2\n")
     write(root, "data/empty.csv", "")
     write(root, "data/long.csv", "x" * 200_000)
-    chosen = overrides if name == "bundled" else ("source=csv", "source.path=data/x.csv", *overrides)
+    chosen = (COLLECT, *(() if name == "bundled" else ("source=csv", "source.path=data/x.csv")), *overrides)
     pl.DataFrame({"a": [1], "b": [{"c": 1, "d": [2]}]}).write_parquet(root / "data/x.parquet")
     for _ in range(2):
         with pytest.raises(DiagnosticError) as caught:
@@ -141,7 +142,7 @@ def test_a_column_that_is_not_there_is_told_by_the_plan(root: Path, name: str) -
 
 def test_what_was_read_already_is_not_looked_into_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root, "data/x.csv")
-    overrides = ("source=csv", "source.path=data/x.csv", "lifecycle.stages={collect:{kind:data.collect}}")
+    overrides = ("source=csv", "source.path=data/x.csv")
     looked: list[object] = []
     monkeypatch.setattr("mldlc.data.plan_check.check", lambda params, paths: looked.append(paths) or [])
     source(root, *overrides)
