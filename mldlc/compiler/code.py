@@ -140,9 +140,19 @@ def _first_party(name: str) -> bool:
     return len(parts) > 1 and parts[1] not in STOPS and not (len(parts) == 3 and parts[2] in LIGHT)
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and all in it that holds or is a statement; expressions, most of a tree, hold none."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            todo += getattr(node, name, ())
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
     """Imported names; relative ones keep their dots. `from a import b` names both a and a.b, as b may be a module."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -168,7 +178,7 @@ def _with_parents(name: str) -> list[str]:
 
 
 def _normalised(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body
             first = body[0].value if body and isinstance(body[0], ast.Expr) else None

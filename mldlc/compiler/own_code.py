@@ -9,7 +9,6 @@ from typing import Any
 from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.stamps import own_stamp
 
-
 _DIGESTS: dict[str, str] = {}
 _REACH: dict[str, Any] = {}
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from mldlc import catalog
-from mldlc.compiler import own_code
+from mldlc.compiler import code, own_code
 from mldlc.compiler.code import CodeHasher
 
 IMPLS = sorted({catalog.load_spec(kind).impl.partition(":")[0] for kind in catalog.kinds()})
@@ -71,3 +76,43 @@ def test_a_module_of_the_user_that_hides_a_package_counts(tmp_path: Path, shadow
     plain = CodeHasher((), tmp_path / "code.json").closure(["mldlc.training.train"])
     hidden = CodeHasher((root,), tmp_path / "code.json").closure(["mldlc.training.train"])
     assert set(hidden) - set(plain) == {shadow.removesuffix(".py").replace("/", ".")}
+
+
+BLOCKS = """
+match x:
+    case [a]:
+        import m1
+    case _ if (lambda: 1)():
+        from m2 import n
+try:
+    import t1
+except* ValueError:
+    import t2
+else:
+    import t3
+finally:
+    import t4
+async def f():
+    "doc"
+    async with a as b:
+        for i in x:
+            import l1
+        else:
+            import l2
+    while 1:
+        if y: import i1
+        elif z: import i2
+        else: import i3
+class C:
+    "doc"
+    def g(self):
+        "doc"
+"""
+
+
+@pytest.mark.parametrize("module", [ast, dataclasses, subprocess, tarfile, BLOCKS])
+def test_no_statement_is_passed_over(module: ModuleType | str) -> None:
+    tree = ast.parse(module if isinstance(module, str) else Path(str(module.__file__)).read_bytes())
+    wanted = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    found = [node for node in code._statements(tree) if isinstance(node, ast.stmt)]
+    assert len(found) == len(wanted) and set(map(id, found)) == set(map(id, wanted))

@@ -12,9 +12,12 @@ from mldlc.catalog import SCALARS
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.groups import GROUPS
 from mldlc.compiler.pipeline import compile_plan
+from mldlc.config.compose import Request, compose
 from mldlc.config.groups import describe_groups
-from mldlc.config.project import find_project, shipped_conf
+from mldlc.config.project import Project, find_project, shipped_conf
+from mldlc.plan.diagnostic import DiagnosticError
 
+SHIPPED = Project(Path("/nonexistent"), (str(shipped_conf()),), (), None, "shipped")
 CSV = "age,income\n1,a\n2,b\n"
 # What an option cannot know by itself.
 GIVEN = {
@@ -64,6 +67,15 @@ def test_every_option_compiles(project: Path, group: str, option: str) -> None:
     prefix = "+" if group == "local" else ""
     plan = compile_plan(CompileRequest(project, (f"{prefix}{group}={option}", *given)))
     assert plan.steps and all(item.severity == "warning" for item in plan.diagnostics)
+
+
+@pytest.mark.parametrize(("group", "option"), sorted(GIVEN), ids=lambda value: str(value))
+def test_an_option_lacks_nothing_but_values_of_the_users(group: str, option: str) -> None:
+    """Composed alone: nothing is wrong but that something is missing."""
+    try:
+        compose(SHIPPED, Request(overrides=(f"{group}={option}",)))
+    except DiagnosticError as error:
+        assert {item.code for item in error.diagnostics} == {"missing_value"}, str(error)
 
 
 def test_every_group_of_the_defaults_list_has_options() -> None:

@@ -223,14 +223,14 @@ def test_points_of_a_sweep_are_what_hydra_composes(
 
 
 @pytest.mark.slow
-@settings(max_examples=1000 if ALL else 150, **QUIET)
+@settings(max_examples=1000 if ALL else 60, **QUIET)
 @given(kind=KINDS, overrides=LISTS)
 def test_many_runs(projects: dict[str, Project], kind: str, overrides: list[str]) -> None:
     check_run(projects[kind], overrides)
 
 
 @pytest.mark.slow
-@settings(max_examples=400 if ALL else 50, **QUIET)
+@settings(max_examples=400 if ALL else 20, **QUIET)
 @given(kind=KINDS, overrides=SWEPT)
 def test_many_sweeps(projects: dict[str, Project], kind: str, overrides: list[str]) -> None:
     check_sweep(projects[kind], overrides)
