@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from mldlc.compiler.draft import Typed
 from mldlc.compiler.schema_error import SchemaError
 from mldlc.compiler.validate import check
-from mldlc.config.schema import hashed, role_of
+from mldlc.config.schema import hashed, roles_of
 from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.plan.spec import StepSpec
 
@@ -92,9 +92,9 @@ def absolute(value: Any, root: Path) -> Any:
     """Make the relative paths in `location` fields absolute: they start at the project root."""
     if isinstance(value, BaseModel):
         changed = {}
-        for name in type(value).model_fields:
+        for name, field in roles_of(type(value)).items():
             old = getattr(value, name)
-            new = _rooted(old, root) if role_of(value, name) == "location" else absolute(old, root)
+            new = _rooted(old, root) if field.role == "location" else absolute(old, root)
             if new is not old:
                 changed[name] = new
         return value.model_copy(update=changed) if changed else value

@@ -11,7 +11,8 @@ Defaults stand in the YAML of `conf/`; a default here only serves a key that the
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import functools
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticUndefined
@@ -64,10 +65,23 @@ def secret(default: Any = ..., **constraints: Any) -> Any:
     return _role("secret", default, _UNSET, constraints)
 
 
-def role_of(model: BaseModel, name: str) -> Role:
-    """The declared role of a field; `result` when it declares none."""
-    extra = type(model).model_fields[name].json_schema_extra
-    return extra.get("role", "result") if isinstance(extra, dict) else "result"  # type: ignore[return-value]
+class FieldRole(NamedTuple):
+    """What a field declares: its role (`result` by default), its name in a hash, and the value left out of one."""
+
+    role: Role
+    hashed_as: str
+    neutral: Any
+
+
+@functools.cache
+def roles_of(model: type[BaseModel]) -> dict[str, FieldRole]:
+    """The fields of a schema by name, worked out once: a sweep asks for them at every point."""
+    found = {}
+    for name, info in model.model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        role: Any = extra.get("role", "result")
+        found[name] = FieldRole(role, info.alias or name, extra.get("neutral", _UNSET))
+    return found
 
 
 def hashed(value: Any, exact: bool = False) -> Any:
@@ -79,14 +93,11 @@ def hashed(value: Any, exact: bool = False) -> Any:
     if isinstance(value, BaseModel):
         exact = exact or getattr(value, "identity", None) == "exact"
         out = {}
-        for name, info in type(value).model_fields.items():
-            role = role_of(value, name)
+        for name, (role, hashed_as, neutral) in roles_of(type(value)).items():
             if role == "result" or (role == "placement" and exact):
                 item = getattr(value, name)
-                extra = info.json_schema_extra
-                if isinstance(extra, dict) and "neutral" in extra and item == extra["neutral"]:
-                    continue
-                out[info.alias or name] = hashed(item, exact)
+                if neutral is _UNSET or item != neutral:
+                    out[hashed_as] = hashed(item, exact)
         return out
     if isinstance(value, dict):
         return {str(k): hashed(v, exact) for k, v in value.items()}

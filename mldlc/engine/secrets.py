@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mldlc.config.schema import role_of
+from mldlc.config.schema import roles_of
 from mldlc.plan.context import StepError
 
 MASK = "***"
@@ -19,10 +19,10 @@ def resolve(value: Any, found: list[str], where: str = "") -> Any:
     """`value` with every field of role `secret` resolved; the secret texts are added to `found`."""
     if isinstance(value, BaseModel):
         update = {}
-        for name in type(value).model_fields:
+        for name, field in roles_of(type(value)).items():
             item = getattr(value, name)
             path = f"{where}.{name}"
-            if role_of(value, name) == "secret":
+            if field.role == "secret":
                 new = _secret(item, found, path)
             else:
                 new = resolve(item, found, path)
