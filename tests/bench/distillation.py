@@ -1,4 +1,4 @@
-"""Distillation on Adult over five seeds: `python -m tests.bench.distillation [OUTPUTS]` keeps the table."""
+"""Distillation on Adult over five seeds: `python -m tests.bench.distillation logits|features|ensemble [OUTPUTS]`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,25 @@ from tests.bench.streams import document, run
 
 TITLE = "Distillation on Adult, five seeds"
 COMMAND = ("-m", "experiment=adult_distill", "seed=0,1,2,3,4")
+# kind -> more of the title, more of the command, what was chosen on val rows
+KINDS = {
+    "logits": ("", (), "Rate, temperature and weight were chosen"),
+    "features": (
+        ", by a hidden layer too",
+        ("distill=features",),
+        "As logits, and the weight of the hidden layer was chosen",
+    ),
+    "ensemble": (
+        ", by three teachers",
+        ("distill=ensemble", "teacher=three"),
+        "As logits, whose rate, temperature and weight were chosen",
+    ),
+}
 
 
-def told(outputs: Path, steps: dict[str, Any]) -> str:
+def told(outputs: Path, steps: dict[str, Any], kind: str) -> str:
     """The table of a run."""
+    _, more, chosen = KINDS[kind]
     seeds = next(step for id, step in steps.items() if id.startswith("seeds"))
     found = document(outputs, seeds["digests"]["report"], "seeds.json")
     rows = [
@@ -53,8 +68,8 @@ def told(outputs: Path, steps: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            f"`mldlc run {' '.join(COMMAND)}`: {found['part']} {found['metric']}; the teacher keeps its seed, one split. Rate, "
-            "temperature and weight were chosen on val rows with seeds 10 to 12.",
+            f"`mldlc run {' '.join((*COMMAND, *more))}`: {found['part']} {found['metric']}; the teacher keeps its seed, one "
+            f"split. {chosen} on val rows with seeds 10 to 12.",
             "",
             table(["point", "teacher", "student", "twin", "student - twin", "kept of the teacher"], rows),
             "",
@@ -70,8 +85,9 @@ def told(outputs: Path, steps: dict[str, Any]) -> str:
 def main() -> None:
     """Run it, or take what is kept in OUTPUTS."""
     with tempfile.TemporaryDirectory() as folder:
-        outputs = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(folder)
-        keep(TITLE, told(outputs, run(outputs, *COMMAND)))
+        kind, outputs = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else Path(folder)
+        title, more, _ = KINDS[kind]
+        keep(TITLE + title, told(outputs, run(outputs, *COMMAND, *more), kind))
 
 
 if __name__ == "__main__":
