@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,17 @@ def kept(repo: Repository, run: str) -> dict[str, Any]:
 @pytest.mark.slow
 def test_students_share_lessons_and_twins_and_teachers_come_by_reference(tmp_path: Path) -> None:
     repo = Repository(tmp_path)
-    first = execute(repo, "adult_distill", *QUICK)
+    first = execute(repo, "adult_distill", *QUICK, "versions=local")
     made = kept(repo, first["run"])
     assert made["distillation"]["summary"]["size"] < 0.2
     page = (repo.root / "outputs" / "runs" / first["run"] / "report.html").read_text()
     assert "Distillation" in page and "student over twin" in page.lower()
     assert set(steps(repo, *QUICK).values()) == {"reuse"}
+    seeds = repo.plan("experiment=adult_distill", *QUICK, "seed=0,1,2", multirun=True).steps
+    counts = Counter(step.stage for step in seeds)
+    assert (counts["lessons"], counts["teacher"], counts["student"], counts["train"]) == (1, 1, 3, 3)
+    other = steps(repo, *QUICK, "split.seed=5")  # another version of the data: the teacher is asked again
+    assert other["split"] == "run" and other["lessons"] == other["student"] == "maybe"
     warmer = steps(repo, *QUICK, "distill.temperature=3.0")
     assert {stage for stage, action in warmer.items() if action == "reuse"} >= {
         "prepare",
@@ -57,6 +63,11 @@ def test_students_share_lessons_and_twins_and_teachers_come_by_reference(tmp_pat
     assert again["student"]["digests"] == made["student"]["digests"]
     done = repo.mldlc("reproduce", "--until", "earlier")
     assert done.returncode == 0, done.stdout + done.stderr
+    versioned = ("distill.teacher=store://main/adult_distill/model", "~lifecycle.stages.teacher")
+    done = repo.mldlc("run", "experiment=adult_distill", *QUICK, *versioned, "--until", "earlier", "--json")
+    assert done.returncode == 0, done.stderr
+    taken = kept(repo, json.loads(done.stdout.splitlines()[-1])["run"])["earlier"]
+    assert taken["digests"] == {"model": made["student"]["digests"]["model"]}
     for wrong, words in (("nope:train", "run 'nope' is not here"), ("registry://adult", "no such published model")):
         done = repo.mldlc("plan", "experiment=adult_distill", f"distill.teacher={wrong}", "~lifecycle.stages.teacher")
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr

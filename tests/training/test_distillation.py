@@ -108,14 +108,16 @@ def test_a_student_follows_its_teacher_against_the_label(tmp_path: Path) -> None
     )  # fmt: skip
     lessons = teach(inputs, tmp_path / "l", {"t": train(turned, tmp_path / "t", trainer={"max_epochs": 8})})
     label = load_tensors(Table(inputs["table"])).label[Split(inputs["split"]).rows("test")] == 1
-    plain = {"callbacks": {"early_stopping": None, "checkpoint": None}, "trainer": {"max_epochs": 8}}
+    plain: dict[str, Any] = {"callbacks": {"early_stopping": None, "checkpoint": None}, "trainer": {"max_epochs": 8}}
+    plain["optimizer"] = {"scheduler": {"kind": "none"}}
     found = {}
-    for weight in (0.0, 1.0):
-        said = probability(
-            learn(inputs, lessons, tmp_path / f"s{weight}", distill(weight=weight), **plain).outputs["model"], inputs
-        )
-        found[weight] = float(((said > 0.5) == label).mean())
-    assert found[0.0] > 0.8 and found[1.0] < 0.2
+    for begin, end in ((0.0, None), (1.0, None), (1.0, 0.0), (0.0, 1.0)):
+        how = distill(weight=begin, schedule={"kind": "constant" if end is None else "linear", "final_weight": end})
+        plain["trainer"] = {"max_epochs": 8 if end is None else 30}
+        student = learn(inputs, lessons, tmp_path / f"s{begin}{end}", how, **plain).outputs["model"]
+        found[begin, end] = float(((probability(student, inputs) > 0.5) == label).mean())
+    assert found[0.0, None] > 0.8 and found[1.0, None] < 0.2
+    assert found[1.0, 0.0] > 0.7 and found[0.0, 1.0] < 0.3, found  # a schedule ends where it says
 
 
 def test_the_soft_loss_is_hintons(two: dict[str, Any]) -> None:
