@@ -72,13 +72,18 @@ def write_model(
     args: Mapping[str, Any],
     objective: Mapping[str, Any],
     features: Mapping[str, Any],
+    learnt: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write a Model artifact into `out` and give the number of parameters. Equal weights give equal bytes."""
+    """Write a Model artifact into `out` and give the number of parameters. Equal weights give equal bytes.
+
+    learnt: what it has learnt along a stream, see `mldlc.artifacts.told`.
+    """
     weights = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
     save_file(weights, out / "model.safetensors")
     count = sum(p.numel() for p in module.parameters())
     card = {"format": FORMAT, "target": target, "args": dict(args), "objective": dict(objective)}
-    write_json(out / "model.json", card | {"features": dict(features), "parameters": count})
+    card |= {"features": dict(features), "parameters": count}
+    write_json(out / "model.json", card | ({"learnt": dict(learnt)} if learnt else {}))
     return count
 
 

@@ -81,7 +81,7 @@ def show_result(plan: Plan, result: Any, report: Path | None, text: Any) -> Any:
         print("\n".join(sweep_text.lines(sweep, coloured(text))), file=text)
     for part, values in result.metrics.items() if sweep is None else ():
         shown = "  ".join(f"{key} {number_text(value)}" for key, value in _numbers(values))
-        print(f"  {part:<6}{shown}", file=text)
+        print(f"  {part:<7}{shown}", file=text)
     if report is not None:
         print(f"Report: {report if report.name == 'report.html' else report.parent / 'report-*.html'}", file=text)
     return sweep

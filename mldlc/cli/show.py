@@ -127,7 +127,7 @@ def lines(info: RunInfo, colour: bool, sweep: Sweep | None = None, steps: bool =
     for part, values in info.metrics.items() if sweep is None else ():
         numbers = {k: v for k, v in values.items() if isinstance(v, int | float)} if isinstance(values, dict) else {}
         if numbers:
-            out.append(f"  {part:<6}" + "  ".join(f"{name} {number_text(v)}" for name, v in numbers.items()))
+            out.append(f"  {part:<7}" + "  ".join(f"{name} {number_text(v)}" for name, v in numbers.items()))
     page = info.folder / "report.html"
     out.append(f"folder {info.folder}")
     return [*out, f"report {page}"] if page.exists() else out

@@ -89,6 +89,7 @@ class Typed:
     observe: str = ""
     items: str = ""
     check: str = ""
+    decide: str = ""
     lineage: bool = False
     nondeterministic: tuple[str, ...] = ()
     note: str = ""

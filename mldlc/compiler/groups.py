@@ -16,8 +16,9 @@ class StageConfig(Config):
 
     inputs: port -> `stage.port` or `stage`; a list means the first live one (all live ones for a `many` port).
     config: formal group -> path of another subtree. when: a config path; the stage lives unless the value there is
-    null, false or none. code: files or modules that imports cannot show. scope: `sweep` makes the stage once for all
-    points. partial: with `keep_going` its `many` ports do without the points that failed.
+    null, false or none. unless: a config path; the stage lives only if the value there is one of these. code: files or
+    modules that imports cannot show. scope: `sweep` makes the stage once for all points. partial: with `keep_going` its
+    `many` ports do without the points that failed.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class StageConfig(Config):
     scope: Literal["point", "sweep"] = "point"
     partial: bool = False
     when: str | bool | None = None
+    unless: str | None = None
     enabled: bool = True
     code: list[str] = Field(default_factory=list)
     description: str = meta("")

@@ -11,6 +11,7 @@ from pathlib import Path
 from mldlc.compiler.draft import Draft, Node
 from mldlc.compiler.files import read_json, write_json
 from mldlc.compiler.stamps import path_stamp
+from mldlc.plan import clock
 from mldlc.plan.diagnostic import Diagnostic, DiagnosticError
 from mldlc.plan.plan import Snapshot
 from mldlc.plan.source import SourceRef
@@ -22,6 +23,12 @@ from mldlc.store.statcache import StatCache, source_identity
 HASH_LIMIT = 256 * 1024 * 1024  # bytes that planning may hash; larger content is `maybe` until collect reads it
 
 ABSENT = "absent"  # the version of a package that is not installed
+CLOCK = "clock:"  # sources whose version is the last time of a schedule
+
+
+def now() -> datetime.datetime:
+    """The time that a snapshot is of; nothing else in the compiler asks the clock."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 def ambient(code: tuple[Path, ...], root: Path, commit: str = "") -> Snapshot:
@@ -29,9 +36,8 @@ def ambient(code: tuple[Path, ...], root: Path, commit: str = "") -> Snapshot:
 
     commit: of a project that is read from git, whose code is laid out when the outputs folder is known.
     """
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     return Snapshot(
-        as_of=now.isoformat().replace("+00:00", "Z"),
+        as_of=now().isoformat().replace("+00:00", "Z"),
         python=".".join(map(str, sys.version_info[:3])),
         hardware=f"cpu:{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}",
         code={} if commit else {str(path): tree_digest(path) for path in code},
@@ -66,6 +72,9 @@ def observe_sources(draft: Draft, wanted: list[tuple[SourceRef, Node]]) -> None:
         refs = {uri: pin.commit for uri, pin in pins.items()}
         draft.contents |= {uri: pin.digests for uri, pin in pins.items()}
         draft.snapshot = replace(draft.snapshot, refs={**draft.snapshot.refs, **refs})
+    if not draft.ask.offline:
+        clocks = [ref.uri for ref, _ in wanted if ref.uri.startswith(CLOCK)]
+        tokens |= {uri: clock.last(uri.removeprefix(CLOCK), draft.snapshot.as_of) for uri in clocks}
     wrong: dict[str, Diagnostic] = {}
     _name(draft, wanted, tokens, wrong)
     for ref, node in wanted:

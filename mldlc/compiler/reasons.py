@@ -20,7 +20,9 @@ def run(draft: Draft) -> None:
         if node.action in ("reuse", "skip", "in place"):
             continue
         if node.action == "gate":
-            node.reasons.append(Reason("awaits_decision", path=node.typed.note or "decided when the run gets here"))
+            node.reasons.append(
+                Reason("awaits_decision", path=node.note or node.typed.note or "decided when the run gets here")
+            )
         if any(reason.code in ("forced", "always", "artifact_missing") for reason in node.reasons):
             continue
         old = before.get(node.id) or before.get(node.stage)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mldlc.compiler.draft import Draft, Node
+from mldlc.compiler.gates import foretell, hold
 from mldlc.compiler.partitions import changed
 from mldlc.compiler.sources import look_inside
 from mldlc.plan.dag import downstream, reachable
@@ -22,14 +23,18 @@ def run(draft: Draft) -> None:
     """Set action, key, digests and the reasons that only the lookup knows."""
     chosen, forced = _selected(draft)
     store = existing_store(draft.outputs)
+    held: set[str] = set()
     for node in draft.nodes.values():
         if node.id not in chosen:
             node.action = "skip"
         node.key = _key(draft, node)
         _look_up(draft, store, node, forced)
+        if node.action == "gate" and node.id not in forced and foretell(draft, store, node) is False:
+            held.add(node.id)
         if node.action == "run":
             node.note = "; ".join(filter(None, (node.note, changed(draft, store, node))))
             look_inside(draft, node)
+    hold(draft, held, forced)
     _demand(draft)
     _one_target(draft)
 

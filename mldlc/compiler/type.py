@@ -139,12 +139,15 @@ def _type_stage(
 
 
 def live_stages(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Lifecycle entries that are enabled and whose `when` holds."""
+    """Lifecycle entries that are enabled, whose `when` holds and whose `unless` does not."""
     stages = (config.get("lifecycle") or {}).get("stages") or {}
     return {
         name: entry
         for name, entry in stages.items()
-        if isinstance(entry, dict) and entry.get("enabled", True) is True and _holds(config, entry.get("when"))
+        if isinstance(entry, dict)
+        and entry.get("enabled", True) is True
+        and _holds(config, entry.get("when"))
+        and not (entry.get("unless") and _holds(config, entry["unless"]))
     }
 
 

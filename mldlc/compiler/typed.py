@@ -73,6 +73,7 @@ def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:
         observe=spec.observe,
         items=spec.items,
         check=spec.check,
+        decide=spec.decide,
         lineage=spec.lineage,
         nondeterministic=free(config) if callable(free := spec.nondeterministic) else free,
         note=spec.describe(config) if spec.describe else "",

@@ -14,13 +14,13 @@ import polars as pl
 from mldlc.artifacts.split import read_codes, write_codes, write_split, write_split_manifest
 from mldlc.artifacts.table import Table, write_json
 from mldlc.data.hashing import hash_rows, offsets, seeded
+from mldlc.plan.artifact import UNUSED
 from mldlc.plan.codec import digest
 from mldlc.plan.context import Context, StepError
 from mldlc.plan.diagnostic import did_you_mean
 
 CODES = "codes.arrow"
 MANY_VALUES = 20  # numbers with more distinct values are binned before they make strata
-UNUSED = "unused"  # the part of the train rows that `learn` leaves out
 LEARN = 0x6C6561726E  # keeps the hash of `learn` apart from the one that deals the rows to the parts
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 

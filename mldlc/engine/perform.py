@@ -14,7 +14,7 @@ from mldlc.engine.context import Say, StepContext
 from mldlc.engine.objects import ObjectPort
 from mldlc.engine.step_file import StepFile
 from mldlc.engine.usage import Usage
-from mldlc.plan.context import Cancelled, GateRejected, GateWaiting, StepError
+from mldlc.plan.context import Cancelled, GateRejected, GateWaiting, NotDue, StepError
 from mldlc.plan.record import Output, Record
 
 HOST = platform.node()
@@ -24,7 +24,7 @@ HOST = platform.node()
 class Outcome:
     """How an execution ended. busy: another process holds the key. evidence, digest: of a gate that is not open."""
 
-    status: Literal["ran", "reused", "applied", "busy", "failed", "waiting", "rejected", "stopped"]
+    status: Literal["ran", "reused", "applied", "busy", "failed", "waiting", "rejected", "not_due", "stopped"]
     outputs: dict[str, Output] = field(default_factory=dict)
     seconds: float = 0.0
     cpu: float = 0.0
@@ -110,6 +110,8 @@ def _ended(error: BaseException, file: StepFile, around: Surroundings, usage: Us
         case GateRejected():
             told = {"type": "GateRejected", "message": error.why, "where": file.stage}
             return Outcome("rejected", error=told, evidence=error.evidence, digest=error.digest, **spent)
+        case NotDue():
+            return Outcome("not_due", summary={"why": error.why}, **spent)
         case Cancelled():
             return Outcome("stopped", **spent)
     if around.cancelled():  # a framework's own way to stop (SIGTERMException, KeyboardInterrupt) ends here too

@@ -121,7 +121,8 @@ class Scheduler:
         """Reuse it, run it inline, queue it, or look at it later (False)."""
         match step.action:
             case "skip":
-                self._finish(step, StepResult("skipped", dict(step.digests)), "step_skipped", because="not selected")
+                why = {"because": step.note or "not selected"}
+                self._finish(step, StepResult("skipped", dict(step.digests)), "step_skipped", **why)
                 return True
             case "in place":
                 self._finish(step, StepResult("in_place", dict(step.digests)), "step_reused", note=step.note)
@@ -255,6 +256,9 @@ class Scheduler:
                 self._close(step, result, "gate_rejected", why=(outcome.error or {}).get("message", ""), **gate)
                 if self.options.on_error == "fail":
                     self._halt(f"the run ends: {step.stage} is rejected")
+            case "not_due":
+                result = StepResult("skipped", summary=outcome.summary, **spent)
+                self._close(step, result, "step_skipped", because=outcome.summary["why"])
             case "stopped":
                 self._close(step, StepResult("stopped", **spent), "step_skipped", because="stopped")
             case "failed":
@@ -302,8 +306,9 @@ class Scheduler:
         """A step ended without outputs; what hangs on it is skipped."""
         self.results[step.id] = result
         self.emit(event, step.id, stage=step.stage, **data)
+        ended = "not due" if result.status == "skipped" else result.status
         for id in self.dag.fail(step.id):
-            self._skip(id, f"{step.stage}: {result.status}")
+            self._skip(id, f"{step.stage}: {ended}")
 
     def _skip(self, id: str, because: str) -> None:
         self.later.pop(id, None)

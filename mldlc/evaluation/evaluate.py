@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mldlc.artifacts.told import read_told
 from mldlc.evaluation import extra
 from mldlc.evaluation.baseline import baseline
 from mldlc.evaluation.bootstrap import intervals
@@ -24,14 +25,25 @@ FORMAT = "mldlc.metrics/1"
 
 
 def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
-    """Write metrics.json and the predictions table; the summary carries the metrics of every part."""
+    """Write metrics.json and the predictions table; the summary carries the metrics of every part.
+
+    Rows that the model learnt along a stream are judged by what it told of them before (`told`), or not at all.
+    """
     settings: EvaluateConfig = cfg.evaluate
     study = load_study(inputs, settings.calibration_bins)
+    told = read_told(inputs["told"]) if inputs["told"] is not None else None
+    if told is not None:
+        codes = study.codes.copy()
+        codes[told[0]] = inputs["split"].codes()[told[0]]
+        study = replace(study, codes=codes)
     names = _parts(settings, study)
     extras = extra.find(study.task, getattr(settings.torchmetrics, study.task.kind))
     if not isinstance(cfg.slices, Nothing):
-        raw = check(cfg.slices, inputs["raw"], len(study.codes), names)
+        raw = check(cfg.slices, inputs["raw"], len(study.codes), _wanted(settings, study))
     rows, prediction = _predict(study, names, settings.batch_size)
+    if told is not None:
+        known = np.isin(told[0], rows, assume_unique=True)
+        prediction[np.searchsorted(rows, told[0][known])] = told[1][known]
     parts = _samples(study, names, rows, prediction)
     ctx.progress(1, 3, "predicted")
     study = replace(study, task=_with_threshold(study, settings, parts))
@@ -41,7 +53,10 @@ def run(ctx: Context, cfg: Any, inputs: dict[str, Any]) -> None:
         ctx.log.warning("torchmetrics takes no row weights: %s count every row alike", ", ".join(extras))
         report["unweighted"] = sorted(extras)
     if not isinstance(cfg.slices, Nothing):
-        report["slices"] = slice_table(study.task, cfg.slices, raw, parts, metrics)
+        sliced = cfg.slices.model_copy(update={"parts": [name for name in cfg.slices.parts if name in parts]})
+        report["slices"] = slice_table(study.task, sliced, raw, parts, metrics) if sliced.parts else []
+    if inputs["start"] is not None:
+        report["start"] = {"parts": inputs["start"].json("metrics.json")["parts"]}
     ctx.progress(2, 3, "measured")
     written = write_report(ctx.out("metrics") / "metrics.json", report)
     write_predictions(ctx.out("predictions"), inputs["table"], study, rows, prediction)
@@ -86,8 +101,11 @@ def _rule(settings: EvaluateConfig) -> str:
 
 
 def _parts(settings: EvaluateConfig, study: Study) -> list[str]:
-    """The evaluated parts, in the split's order; checks their names and that the threshold has rows of its own."""
-    wanted = list(study.names) if settings.parts == "all" else settings.parts
+    """The evaluated parts, in the split's order; checks their names and that the threshold has rows of its own.
+
+    A part all of whose rows the model has learnt is left out.
+    """
+    wanted = _wanted(settings, study)
     for name in wanted:
         study.rows(name, "evaluate.parts")
     if isinstance(settings.threshold, str) and study.task.kind == "binary":
@@ -97,7 +115,15 @@ def _parts(settings: EvaluateConfig, study: Study) -> list[str]:
                 hint="choose it on val",
             )  # fmt: skip
         study.rows(settings.threshold_part, "evaluate.threshold_part")
-    return [name for name in study.names if name in wanted]
+    return [name for name in wanted if not len(study.learnt) or (study.codes == study.names.index(name)).any()]
+
+
+def _wanted(settings: EvaluateConfig, study: Study) -> list[str]:
+    """The parts that the config asks for, in the split's order, then unknown ones."""
+    if settings.parts == "all":
+        return list(study.names)
+    asked = settings.parts
+    return [*(name for name in study.names if name in asked), *(name for name in asked if name not in study.names)]
 
 
 def _predict(study: Study, names: list[str], batch_size: int) -> tuple[np.ndarray, np.ndarray]:

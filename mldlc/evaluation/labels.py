@@ -18,10 +18,10 @@ from mldlc.evaluation.out_of_fold import labelled_train_rows, read_scores, task_
 from mldlc.evaluation.rounding import write_report
 from mldlc.evaluation.scoring import load_rows
 from mldlc.evaluation.task import Task
+from mldlc.plan.artifact import DOUBTFUL
 from mldlc.plan.context import Context
 
 FORMAT = "mldlc.labels/1"
-DOUBTFUL = "doubtful"  # the part of the train rows that `drop` takes out
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:

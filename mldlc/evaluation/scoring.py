@@ -12,20 +12,28 @@ from mldlc.artifacts.model import LoadedModel, load_model
 from mldlc.artifacts.split import Split
 from mldlc.artifacts.table import Table
 from mldlc.artifacts.tensors import Tensors, load_tensors
+from mldlc.artifacts.told import learnt_rows
 from mldlc.evaluation.task import Sample, Task, task_of
 from mldlc.plan.context import StepError
 from mldlc.plan.diagnostic import did_you_mean
 
+NO_PART = 255
+
 
 @dataclass(frozen=True)
 class Study:
-    """A model beside the rows it is studied on. codes: (rows,) uint8 part of every row; names: of the parts."""
+    """A model beside the rows it is studied on. codes: (rows,) uint8 part of every row; names: of the parts.
+
+    learnt: ascending numbers of the rows that the model has learnt along a stream. They are no evidence about it and
+    belong to no part: their code is NO_PART.
+    """
 
     model: LoadedModel
     tensors: Tensors
     codes: np.ndarray
     names: tuple[str, ...]
     task: Task
+    learnt: np.ndarray
 
     def rows(self, part: str, where: str) -> np.ndarray:
         """Row numbers of a part, ascending; StepError with the nearest name when the split has no such part."""
@@ -38,6 +46,10 @@ class Study:
         """At most `limit` rows of a part, ascending, drawn without replacement with `seed`."""
         rows = self.rows(part, where)
         if not len(rows):
+            if len(self.learnt):
+                raise StepError(
+                    f"the model has learnt all rows of part {part!r}", where=where, hint="judge it on another part: val"
+                )
             raise StepError(f"part {part!r} of the split is empty", where=where)
         if len(rows) <= limit:
             return rows
@@ -103,4 +115,8 @@ def load_study(inputs: Mapping[str, Any], bins: int = 15) -> Study:
             f"a {task.kind} model needs a label of kind {wanted!r}; label {tensors.info['label']['name']!r} of the "
             f"table is of kind {tensors.info['label']['kind']!r}"
         )
-    return Study(model, tensors, codes, tuple(inputs["split"].names), task)
+    learnt = learnt_rows(model.card, inputs["split"])
+    if len(learnt):
+        codes = codes.copy()
+        codes[learnt] = NO_PART
+    return Study(model, tensors, codes, tuple(inputs["split"].names), task, learnt)

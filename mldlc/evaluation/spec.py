@@ -42,14 +42,14 @@ EVALUATE = StepSpec(
     kind="evaluation.evaluate",
     version=1,
     impl="mldlc.evaluation.evaluate:run",
-    inputs={**_STUDY, "raw": optional(Table)},
+    inputs={**_STUDY, "raw": optional(Table), "told": optional(Table), "start": optional(Metrics)},
     outputs={"metrics": Metrics, "predictions": Table},
     reads={"evaluate": EvaluateConfig, "slices": Slices},
     needs=_NEEDS,
     packages=("torch", "torchmetrics"),
     measures=_measures,
     doc="Metrics, slices, curves and predictions of a model. table: prepared rows; raw: the same rows, cleaned, to "
-    "name slices.",
+    "name slices; told: what an updated model said of rows before it learnt them; start: what it was before.",
 )
 
 LANGUAGE = StepSpec(

@@ -50,6 +50,10 @@ PredictionLog = ArtifactType("PredictionLog", Any)
 Labels = ArtifactType("Labels", Any)
 Alarm = ArtifactType("Alarm", Any)
 
+# Parts of a split that are taken out of the train rows: what `split.learn` leaves out, and rows of doubted labels.
+UNUSED, DOUBTFUL = "unused", "doubtful"
+BEFORE = ("train", "val", UNUSED, DOUBTFUL)  # parts that are no stream of new rows
+
 TYPES: dict[str, ArtifactType] = {
     kind.name: kind
     for kind in (

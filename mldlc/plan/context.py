@@ -133,6 +133,14 @@ class GateRejected(Exception):
         self.why, self.evidence, self.digest = why, dict(evidence), digest
 
 
+class NotDue(Exception):
+    """Raised by a gate that nothing need pass now: what hangs on it is left out, and the run is fine."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 class Cancelled(Exception):
     """Raised by a step that stopped because the run was asked to stop; it is resumable."""
 

@@ -77,6 +77,9 @@ class StepSpec:
     (name of the mapped function, item) of every partition, or None where that cannot be told; see `Context.map`.
     check: for steps that read local files, "module:function" with `check(params, paths)`: light, gives the StepErrors
     that the plan can tell already; asked only where the step would run.
+    decide: for gates, "module:function" with `decide(params, tokens, read) -> (bool | None, str)`: light, gives what
+    the plan can tell already, and why. False: what hangs on it is left out. tokens: of its sources; read: (input port,
+    file of its artifact) -> the JSON document in it, None while that is not known.
     components: formal group -> {kind value -> module}: the chosen module joins the code hash.
     code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
     describe: validated config -> one line that the plan shows beside the stage (what a gate decides by, say).
@@ -100,6 +103,7 @@ class StepSpec:
     observe: str = ""
     items: str = ""
     check: str = ""
+    decide: str = ""
     components: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     lineage: bool = False

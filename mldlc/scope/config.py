@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mldlc.config.schema import Config, location, meta, result
+from mldlc.plan import clock
 
 
 class Bound(Config):
@@ -66,6 +67,30 @@ class AutomationConfig(Config):
     bounds: dict[str, dict[str, Bound]] = Field(default_factory=dict)
     slices: dict[str, Bound] = Field(default_factory=dict)
     slice_rows: int = result(100, ge=1)
+
+
+class When(Config):
+    """When a deployed model is updated: once there are rows that it has not learnt, and any of these asks for it; where
+    none of them is set, at every new row.
+
+    schedule: once after each such time (UTC): an interval ("6h", "7d"; weeks begin on Mondays) or cron's five fields
+    ("0 3 * * mon"). new_rows: so many rows that it has not learnt. bounds: part -> metric -> bound of its own metrics
+    on rows that it has not learnt; one that is broken asks for the update.
+    """
+
+    schedule: str | None = result(None)
+    new_rows: int | None = result(None, ge=1)
+    bounds: dict[str, dict[str, Bound]] = Field(default_factory=dict)
+
+    @field_validator("schedule")
+    @classmethod
+    def _comes(cls, value: str | None) -> str | None:
+        if value is not None:
+            clock.parse(value)
+        return value
+
+
+Parts = Literal["all"] | list[str]
 
 
 class NoRegistry(Config):

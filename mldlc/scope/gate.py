@@ -45,27 +45,35 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
 
 def check(metrics: Mapping[str, Any], rule: Any) -> list[dict[str, Any]]:
     """Every bound against its metric: [{what, value, min, max, ok, text}]. StepError for a metric that is not there."""
-    out = []
-    for part, bounds in rule.bounds.items():
-        values = metrics["parts"].get(part)
-        if values is None:
-            raise StepError(
-                f"the metrics have no part '{part}'",
-                where=f"automation.bounds.{part}",
-                hint=did_you_mean(part, metrics["parts"]) or f"parts: {', '.join(metrics['parts'])}",
-            )
-        for name, bound in bounds.items():
-            if name not in values:
-                raise StepError(
-                    f"the metrics of '{part}' have no '{name}'",
-                    where=f"automation.bounds.{part}.{name}",
-                    hint=did_you_mean(name, values) or f"metrics: {', '.join(values)}",
-                )
-            out.append(_finding(f"{part}.{name}", values[name], bound))
+    out = check_parts(metrics, rule.bounds, "automation.bounds")
     for name, bound in rule.slices.items():
         for row in metrics.get("slices", []):
             if row["rows"] >= rule.slice_rows and name in row["metrics"]:
                 out.append(_finding(f"{row['part']}[{row['slice']}].{name}", row["metrics"][name], bound))
+    return out
+
+
+def check_parts(
+    metrics: Mapping[str, Any], bounds: Mapping[str, Mapping[str, Any]], where: str
+) -> list[dict[str, Any]]:
+    """The same of bounds by part and metric, which stand at `where` in the config."""
+    out = []
+    for part, wanted in bounds.items():
+        values = metrics["parts"].get(part)
+        if values is None:
+            raise StepError(
+                f"the metrics have no part '{part}'",
+                where=f"{where}.{part}",
+                hint=did_you_mean(part, metrics["parts"]) or f"parts: {', '.join(metrics['parts'])}",
+            )
+        for name, bound in wanted.items():
+            if name not in values:
+                raise StepError(
+                    f"the metrics of '{part}' have no '{name}'",
+                    where=f"{where}.{part}.{name}",
+                    hint=did_you_mean(name, values) or f"metrics: {', '.join(values)}",
+                )
+            out.append(_finding(f"{part}.{name}", values[name], bound))
     return out
 
 

@@ -1,10 +1,11 @@
-"""Built-in steps that need nothing but the standard library: the gate, publishing to a folder, and the no-op."""
+"""Built-in steps that need nothing but the standard library: gates, publishing to a folder, and the no-op."""
 
 from __future__ import annotations
 
-from mldlc.plan.artifact import Any, Decision, Metrics, Model, Preprocessor, Report
+from mldlc.plan.artifact import Any, Decision, Metrics, Model, Preprocessor, Report, Split
+from mldlc.plan.source import SourceRef
 from mldlc.plan.spec import Resources, StepSpec, many, optional, port
-from mldlc.scope.config import AutomationConfig, Bound, NoopConfig, RegistryConfig, ScopeConfig
+from mldlc.scope.config import AutomationConfig, Bound, NoopConfig, Parts, RegistryConfig, ScopeConfig, When
 
 
 def rule_text(cfg: object) -> str:
@@ -25,6 +26,26 @@ def _bound(what: str, bound: Bound) -> str:
     return f"{what} {' and '.join(limits)}" if limits else ""
 
 
+def when_text(cfg: object) -> str:
+    """When an update is due, in one line."""
+    when: When = cfg.when  # type: ignore[attr-defined]
+    asks = [f"schedule {when.schedule}"] if when.schedule else []
+    asks += [f"{when.new_rows:,} new rows"] if when.new_rows else []
+    asks += [
+        f"{part}.{name} not {limits.removeprefix(f'{part}.{name} ')}"
+        for part, bounds in when.bounds.items()
+        for name, bound in bounds.items()
+        if (limits := _bound(f"{part}.{name}", bound))
+    ]
+    return f"due by {' or '.join(asks) or 'any new row'}"
+
+
+def ticks(cfg: object) -> tuple[SourceRef, ...]:
+    """The clock as a source, whose version is the last scheduled time."""
+    when: When = cfg.when  # type: ignore[attr-defined]
+    return (SourceRef(f"clock:{when.schedule}", "schedule", identity="version"),) if when.schedule else ()
+
+
 INLINE = Resources(process="inline")
 
 GATE = StepSpec(
@@ -38,6 +59,21 @@ GATE = StepSpec(
     purity="gate",
     describe=rule_text,
     doc="Decides by metric bounds, or asks a person, before what follows may happen.",
+)
+
+DUE = StepSpec(
+    kind="scope.due",
+    version=1,
+    impl="mldlc.scope.due:run",
+    inputs={"start": port(Model), "split": port(Split), "metrics": optional(Metrics)},
+    outputs={"decision": Decision},
+    reads={"when": When, "parts": Parts},
+    needs=Resources(process="light"),
+    purity="gate",
+    sources=ticks,
+    decide="mldlc.scope.due:foretell",
+    describe=when_text,
+    doc="Lets an update of a deployed model through when it is due: by the clock, by new rows, by its metrics.",
 )
 
 PUBLISH = StepSpec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mldlc.plan.artifact import Dataset, Lessons, Metrics, Model, Split, State, Table
+from mldlc.plan.artifact import Dataset, Decision, Lessons, Metrics, Model, Split, State, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
 from mldlc.training import config, distill_config, update_config
 from mldlc.training.cuts import check_cut
@@ -149,8 +149,8 @@ UPDATE = StepSpec(
     kind="training.update",
     version=1,
     impl="mldlc.training.update:run",
-    inputs={"start": port(Model), "table": port(Table), "split": port(Split)},
-    outputs={"model": Model, "metrics": Metrics},
+    inputs={"start": port(Model), "table": port(Table), "split": port(Split), "due": optional(Decision)},
+    outputs={"model": Model, "metrics": Metrics, "told": Table},
     reads={
         "objective": config.Objective,
         "optimizer": config.Optimizer,

@@ -16,6 +16,8 @@ from torch import Tensor
 from mldlc.artifacts.model import LoadedModel, load_model, write_model
 from mldlc.artifacts.table import write_json
 from mldlc.artifacts.tensors import Tensors, load_tensors
+from mldlc.artifacts.told import learnt, learnt_rows, write_told
+from mldlc.plan.artifact import BEFORE
 from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.plan.diagnostic import did_you_mean
 from mldlc.training.fitting import check_fit
@@ -31,6 +33,19 @@ CHECKPOINT = "stream.ckpt"
 PULSE = 0.1  # seconds between two looks at the request to stop
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Row numbers. old: learnt by a training; held: only judge; stream: in its order, of which `first` were learnt by
+    earlier updates. parts: of the split, that make the stream now.
+    """
+
+    old: Tensor
+    held: Tensor
+    stream: Tensor
+    first: int
+    parts: list[str]
+
+
 @dataclass
 class Progress:
     """How far the stream is. said: predictions of its rows so far. snapshot: where a rollback goes, with its batch."""
@@ -43,23 +58,26 @@ class Progress:
 
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
-    """Write port `model`, the model at the end of the stream, and `metrics`, what it scored along it."""
+    """Write port `model`, the model at the end of the stream, `metrics`, what it scored along it, and `told`."""
     if cfg.trainer.strategy != "auto" or cfg.trainer.accelerator not in ("cpu", "auto"):
         raise StepError("a stream is learnt on one CPU", where="trainer", hint="use trainer=cpu")
     seed_everything(cfg.trainer, cfg.trainer.threads)
     data, start = load_tensors(inputs["table"]), load_model(inputs["start"])
     check_fit("the model", start, data.info, "update.model")
-    old, held, stream = _rows(cfg.update, inputs["split"], data)
-    learner = _learner(cfg, start, data, old)
-    frozen = learner.tell(stream)
-    progress = _along(ctx, cfg, learner, data, (old, held, stream))
-    card = start.card
+    rows = _rows(cfg.update, inputs["split"], data, start)
+    learner = _learner(cfg, start, data, rows.old)
+    new = rows.stream[rows.first :]
+    frozen = learner.tell(new)
+    progress = _along(ctx, cfg, learner, data, rows)
+    card, due = start.card, inputs["due"]
+    tick = due.json("decision.json")["tick"] if due is not None else ""
     write_model(
         ctx.out("model"), learner.module.net, target=card["target"], args=card["args"], objective=card["objective"],
-        features=card["features"],
+        features=card["features"], learnt=learnt(card, inputs["split"], rows.parts, tick),
     )  # fmt: skip
-    truth = data.label[stream.numpy()]
-    found = report(start, truth, {"updated": np.concatenate(progress.said), "frozen": frozen}, cfg.update.windows)
+    said = np.concatenate(progress.said)
+    write_told(ctx.out("told"), new.numpy(), said)
+    found = report(start, data.label[new.numpy()], {"updated": said, "frozen": frozen}, cfg.update.windows)
     found["updates"] = {"kind": cfg.update.kind, "batches": progress.done, "events": progress.events}
     write_json(ctx.out("metrics") / "metrics.json", found)
     kinds = [event["what"] for event in progress.events]
@@ -67,10 +85,10 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     ctx.summary({"metrics": found["parts"], "batches": progress.done, **counts})
 
 
-def _rows(update: Any, split: Any, data: Tensors) -> tuple[Tensor, Tensor, Tensor]:
-    """(rows learnt before, rows that only judge, the stream), in the order of the table. StepError for an empty one."""
+def _rows(update: Any, split: Any, data: Tensors, start: LoadedModel) -> Rows:
+    """In the order of the table. StepError for an empty stream."""
     names = list(split.names)
-    wanted = [name for name in names if name not in ("train", "val")] if update.parts == "all" else update.parts
+    wanted = [name for name in names if name not in BEFORE] if update.parts == "all" else update.parts
     for name in wanted:
         if name not in names:
             hint = did_you_mean(name, names) or f"parts: {', '.join(names)}"
@@ -78,6 +96,13 @@ def _rows(update: Any, split: Any, data: Tensors) -> tuple[Tensor, Tensor, Tenso
     stream = np.sort(np.concatenate([split.rows(name) for name in wanted] or [np.empty(0, np.int64)]))
     if not len(stream):
         raise StepError(f"the stream is empty: parts {', '.join(wanted) or 'none'}", where="update.parts")
+    past = learnt_rows(start.card, split)
+    stream = np.concatenate([past, np.setdiff1d(stream, past, assume_unique=True)])
+    if len(stream) == len(past):
+        raise StepError(
+            f"there are no new rows: the model has learnt all {len(past):,} of {', '.join(wanted)}",
+            where="update.model", hint="the stage `due` lets an update through once there are some",
+        )  # fmt: skip
     before = [split.rows(name) if name in names and name not in wanted else stream[:0] for name in ("train", "val")]
     every = np.concatenate([*before, stream])
     label = data.label[every]
@@ -88,7 +113,7 @@ def _rows(update: Any, split: Any, data: Tensors) -> tuple[Tensor, Tensor, Tenso
             hint="drop rows without a label in `clean`",
         )  # fmt: skip
     old, held = (torch.from_numpy(np.array(rows)) for rows in before)
-    return old, held, torch.from_numpy(stream)
+    return Rows(old, held, torch.from_numpy(stream), len(past), wanted)
 
 
 def _learner(cfg: Any, start: LoadedModel, data: Tensors, old: Tensor) -> Learner:
@@ -103,19 +128,19 @@ def _learner(cfg: Any, start: LoadedModel, data: Tensors, old: Tensor) -> Learne
     return Learner(module, tuple(tensors), cfg.update.rate, cfg.trainer.seed)
 
 
-def _along(ctx: Context, cfg: Any, learner: Learner, data: Tensors, rows: tuple[Tensor, Tensor, Tensor]) -> Progress:
-    """All batches of the stream, from the last checkpoint on."""
-    update, (old, held, stream) = cfg.update, rows
+def _along(ctx: Context, cfg: Any, learner: Learner, data: Tensors, rows: Rows) -> Progress:
+    """All new batches of the stream, from the last checkpoint on."""
+    update = cfg.update
     progress = _resume(ctx, learner) or Progress(snapshot=learner.state())
-    batches = stream.split(update.batch_size)
+    batches = rows.stream[rows.first :].split(update.batch_size)
     due, look = time.monotonic() + cfg.trainer.checkpoint_every_seconds, 0.0
     for number in range(progress.done, len(batches)):
         progress.said.append(learner.tell(batches[number]))
-        seen = number * update.batch_size
+        seen = rows.first + number * update.batch_size
         if isinstance(update, Batch):
-            _period(cfg, learner, data, progress, (old, held, stream), batches[number], seen)
+            _period(cfg, learner, data, progress, rows, batches[number], seen)
         else:
-            _micro(cfg, learner, data, progress, (old, stream), batches[number], seen)
+            _micro(cfg, learner, data, progress, rows, batches[number], seen)
         progress.done = number + 1
         ctx.progress(progress.done, len(batches))
         now = time.monotonic()
@@ -130,21 +155,20 @@ def _along(ctx: Context, cfg: Any, learner: Learner, data: Tensors, rows: tuple[
 
 
 def _period(
-    cfg: Any, learner: Learner, data: Tensors, progress: Progress, rows: tuple[Tensor, Tensor, Tensor], batch: Tensor,
-    seen: int,
-) -> None:  # fmt: skip
+    cfg: Any, learner: Learner, data: Tensors, progress: Progress, rows: Rows, batch: Tensor, seen: int
+) -> None:
     """Learn from a period; put the former weights back when a slice of old rows pays for it."""
     update: Batch = cfg.update
-    (old, held, stream), guard, number = rows, update.guard, progress.done
-    past = stream[:seen]
+    guard, number = update.guard, progress.done
+    past = rows.stream[:seen]
     if guard is not None:
         kept, past = past[:: guard.hold], _without(past, guard.hold)
-        fresh, judges = _without(batch, guard.hold, seen), torch.cat([held, kept])
+        fresh, judges = _without(batch, guard.hold, seen), torch.cat([rows.held, kept])
         before, slices = learner.state(), Slices(guard, data, judges)
         was = slices.scores(learner.tell(judges), learner.module.objective.kind) if len(judges) else {}
     else:
         fresh = batch
-    again = replayed(torch.cat([old, past]), len(fresh), update.replay, learner.seed, number)
+    again = replayed(torch.cat([rows.old, past]), len(fresh), update.replay, learner.seed, number)
     learner.learn(torch.cat([fresh, again]), cfg.ingest.batch_size, update.epochs, number)
     if guard is not None and was:
         fell = slices.fallen(was, learner.tell(judges), learner.module.objective.kind)
@@ -154,21 +178,19 @@ def _period(
         progress.events.append({"what": what, "batch": number, "row": seen} | ({"slices": fell} if fell else {}))
 
 
-def _micro(
-    cfg: Any, learner: Learner, data: Tensors, progress: Progress, rows: tuple[Tensor, Tensor], batch: Tensor, seen: int
-) -> None:
+def _micro(cfg: Any, learner: Learner, data: Tensors, progress: Progress, rows: Rows, batch: Tensor, seen: int) -> None:
     """Learn from a micro-batch; every so many look back, and take a snapshot or go back to the last one."""
     update: Online = cfg.update
-    (old, stream), number = rows, progress.done
-    again = replayed(
-        torch.cat([old, stream[:seen]]) if update.replay else old, len(batch), update.replay, learner.seed, number
-    )
+    number, past = progress.done, rows.old
+    if update.replay:
+        past = torch.cat([past, rows.stream[:seen]])
+    again = replayed(past, len(batch), update.replay, learner.seed, number)
     learner.learn(torch.cat([batch, again]), len(batch) + len(again), update.epochs, number)
     if (number + 1) % update.snapshot_every:
         return
     if update.guard is not None:
-        first = progress.since * update.batch_size
-        looked = stream[first : seen + len(batch)]
+        first = rows.first + progress.since * update.batch_size
+        looked = rows.stream[first : seen + len(batch)]
         truth, kind = data.label[looked.numpy()], learner.module.objective.kind
         mine = score(truth, np.concatenate(progress.said[progress.since :]), kind)
         theirs = score(truth, learner.told_by(progress.snapshot, looked), kind)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mldlc.config.schema import Config, location, result
+from mldlc.config.schema import Config, location, meta, result
 from mldlc.training.distill_config import EarlierModel
 
 
@@ -36,19 +36,29 @@ class Rollback(Config):
 class _Update(Config):
     """What both kinds share. A batch of the stream is told first, then learnt.
 
-    model: the model to continue from, an earlier one by reference (see `Earlier`); null: the one of this plan.
-    parts: of the split that make the stream, in the order of the table; all: every part but train and val.
+    model: the model to continue from, an earlier one by reference (see `Earlier`); null: the one of this plan. One that
+    went on along this table before goes on after the rows that it has learnt.
+    when: an earlier model is due; the stage `due` reads it (`mldlc.scope.config.When`).
+    parts: of the split that make the stream, in the order of the table; all: every part but train, val and what was
+    taken out of train (`split.learn`, `labels`).
     batch_size: rows that arrive together. rate: factor on `optimizer.lr`. epochs: passes over a batch.
     replay: the share of old rows among those that an update learns from, drawn from all before. windows: points of
     the curve that is reported.
     """
 
     model: EarlierModel | None = location(None)
+    when: dict[str, Any] = meta({})
     parts: Literal["all"] | list[str] = result("all")
     rate: float = result(0.1, gt=0)
     epochs: int = result(1, ge=1)
     replay: float = result(0.0, ge=0, lt=1)
     windows: int = result(40, ge=1)
+
+    @model_validator(mode="after")
+    def _deployed(self) -> _Update:
+        if self.model is None and any(self.when.values()):
+            raise ValueError("`when` asks what a deployed model has learnt: name it (update.model=registry://NAME)")
+        return self
 
 
 class Batch(_Update):

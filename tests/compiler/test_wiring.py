@@ -29,6 +29,8 @@ def test_a_dropped_producer_is_fine_for_a_many_port(repo: Repository) -> None:
     assert wires(repo, "c", "~lifecycle.stages.b") == ["a.done"]
     assert wires(repo, "c", "+lifecycle.stages.b.enabled=false") == ["a.done"]
     assert wires(repo, "c", "+lifecycle.stages.b.when=second.missing") == ["a.done"]
+    assert wires(repo, "c", "+lifecycle.stages.b.unless=second.value") == ["a.done"]
+    assert wires(repo, "c", "+lifecycle.stages.b.unless=second.missing") == ["a.done", "b.done"]
 
 
 def test_a_stage_is_added_and_rewired(repo: Repository) -> None:

@@ -24,6 +24,7 @@ def test_the_same_seed_twice_gives_the_same_bytes_of_every_kind(tmp_path: Path) 
         "diagnose=standard",
         "robustness=standard",
     )
+    bare = ("~lifecycle.stages.report", "~lifecycle.stages.profile")
     jobs = [
         ("adult", *limits, *whole, "xai=permutation"),
         ("adult", "-m", *limits, "lifecycle=sweep", "ensemble=mean", "optimizer.lr=0.001,0.002"),
@@ -37,7 +38,8 @@ def test_the_same_seed_twice_gives_the_same_bytes_of_every_kind(tmp_path: Path) 
             "distill.teacher=registry://adult",
             "~lifecycle.stages.report",
         ),
-        ("elec_batch", "trainer.max_epochs=1", "update.batch_size=10000", "update.epochs=1"),
+        ("elec", "trainer.max_epochs=1", "registry=folder", *bare),
+        ("elec_batch", "update.model=registry://elec", "update.batch_size=10000", "update.epochs=1", *bare),
     ]
     runs: list[list[object]] = [[], []]
     kinds: set[str] = set()

@@ -63,6 +63,18 @@ def test_reject_ends_what_hangs_on_it_only_with_keep_going(built: Builder, watch
     assert (kept.status, kept.steps["later"].status, kept.steps["go"].status) == ("rejected", "ran", "skipped")
 
 
+def test_what_is_not_due_is_left_out_and_the_run_is_fine(built: Builder, watch: Watch) -> None:
+    result = watch.run(_plan(built, 7))
+    assert result.status == "ok" and result.counts == {**result.counts, "gate": 0, "skip": 2, "failed": 0}
+    assert {s: r.status for s, r in result.steps.items()} == {
+        "a": "ran", "ok": "skipped", "go": "skipped", "side": "ran",
+    }  # fmt: skip
+    because = {event.step: event.data["because"] for event in watch.events if event.type == "step_skipped"}
+    assert because == {"ok": "seven comes later", "go": "ok: not due"}
+    assert not (watch.outputs / "approvals").exists()
+    assert watch.run(_plan(built, 7)).steps["ok"].status == "skipped"  # it is asked again
+
+
 @pytest.mark.parametrize("text", ["decision: [", "why: no decision\n", "- a list\n"])
 def test_a_malformed_answer_is_named(built: Builder, watch: Watch, text: str) -> None:
     folder = watch.outputs / "approvals" / "ok"

@@ -10,11 +10,13 @@ import pytest
 from sklearn import metrics as sk
 
 from mldlc.artifacts.model import load_model
-from mldlc.artifacts.table import Table
+from mldlc.artifacts.split import Split
+from mldlc.artifacts.table import Table, write_json
+from mldlc.artifacts.told import write_told
 from mldlc.evaluation.spec import EVALUATE
 from mldlc.plan.context import StepError
 from tests.evaluation.study import World, option, world
-from tests.step_harness import StepRun, run_step
+from tests.step_harness import StepRun, artifact, run_step
 
 
 def evaluate(made: World, folder, slices=None, inputs=None, **changes) -> StepRun:
@@ -180,3 +182,36 @@ def test_model_and_table_must_be_of_one_task(tmp_path):
     mixed = replace(made, inputs={**made.inputs, "model": other.inputs["model"]})
     with pytest.raises(StepError, match="needs a label of kind 'value'"):
         evaluate(mixed, tmp_path / "run")
+
+
+def test_rows_that_a_model_learnt_count_by_what_it_told_before_or_not_at_all(tmp_path):
+    """A card that says what was learnt: without what was told, a part that was learnt whole is left out."""
+    made = world(tmp_path, "binary")
+    split, rows = Split(made.inputs["split"]), np.flatnonzero(made.codes == 2)
+    half = rows[: len(rows) // 2]
+    known = {"parts": {"test": {"rows": len(half), "end": int(half[-1]) + 1}}}
+    told = tmp_path / "told"
+    told.mkdir()
+    write_told(told, rows, np.full(len(rows), 0.75))
+
+    def judged(name: str, learnt: dict, **more) -> dict:
+        folder = tmp_path / f"model-{name}"
+        folder.mkdir()
+        card = made.inputs["model"].json("model.json") | {"learnt": learnt}
+        write_json(folder / "model.json", card)
+        (folder / "model.safetensors").write_bytes(made.inputs["model"].file("model.safetensors").read_bytes())
+        inputs = made.inputs | {"model": artifact("Model", folder)} | more
+        return report(evaluate(made, tmp_path / f"run-{name}", inputs=inputs))
+
+    before = report(evaluate(made, tmp_path / "before"))["parts"]
+    rest = judged("half", known)["parts"]
+    assert rest["test"]["n"] == len(rows) - len(half) and rest["val"] == before["val"]
+    whole = {"parts": {"test": {"rows": len(rows), "end": int(rows[-1]) + 1}}}
+    assert set(judged("whole", whole)["parts"]) == {"train", "val"}
+    start = evaluate(made, tmp_path / "start").outputs["metrics"]
+    found = judged("told", whole, told=artifact("Table", told), start=start)
+    share = float(made.label[rows].mean())
+    assert found["parts"]["test"]["n"] == len(rows) and found["parts"]["test"]["accuracy"] == pytest.approx(share)
+    assert found["start"]["parts"]["test"] == before["test"] and found["parts"]["train"] == before["train"]
+    with pytest.raises(StepError, match="has learnt 9 rows of part 'test', of which there are"):
+        judged("moved", {"parts": {"test": {"rows": 9, "end": split.codes().size}}})

@@ -75,12 +75,14 @@ def metrics(document: Mapping[str, Any]) -> dict[str, Any] | None:
     first = [m for m in FIRST.get(str(document.get("task")), ()) if m in order]
     order = first + [m for m in order if m not in first]
     limits = section(section(document, "intervals"), "parts")
+    start = section(section(section(document, "start"), "parts"), shown)
     table = [
         {
             "name": words(m),
             "better": {True: "higher", False: "lower", None: ""}[higher_is_better(document, m)],
             "values": [{"value": parts[n].get(m), "interval": section(limits, n).get(m)} for n in names],
             "baseline": baseline_value(document, shown, m),
+            "start": start.get(m),
         }
         for m in order
     ]
@@ -90,6 +92,7 @@ def metrics(document: Mapping[str, Any]) -> dict[str, Any] | None:
         "rows": table,
         "baseline": section(document, "baseline").get("kind"),
         "has_baseline": any(row["baseline"] is not None for row in table),
+        "has_start": bool(start),
         "confidence": section(document, "intervals").get("confidence"),
         "threshold": section(document, "threshold").get("value"),
         "charts": charts(document, shown),

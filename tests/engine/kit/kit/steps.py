@@ -15,7 +15,7 @@ from pathlib import Path
 from kit import words
 from mldlc.config.schema import Config, result, secret
 from mldlc.plan.artifact import Any
-from mldlc.plan.context import Cancelled, GateRejected, GateWaiting, StepError, TransientError
+from mldlc.plan.context import Cancelled, GateRejected, GateWaiting, NotDue, StepError, TransientError
 from mldlc.plan.spec import Resources, StepSpec, many, optional, port
 
 
@@ -152,8 +152,10 @@ def login(ctx, cfg, inputs) -> None:
 
 
 def ask(ctx, cfg, inputs) -> None:
-    """A gate on its input: asks a person."""
+    """A gate on its input: asks a person, but of 7, which is not due."""
     value = inputs["value"].json("value.json")
+    if value == 7:
+        raise NotDue("seven comes later")
     answer = ctx.approval(f"evidence-{value}")
     if answer is None:
         raise GateWaiting({"value": value}, f"evidence-{value}")
