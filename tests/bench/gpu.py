@@ -13,7 +13,7 @@ from typing import Any
 
 ADULT = ("experiment=adult", "expect=none", "~lifecycle.stages.profile")
 SMALL = (  # 10.7 M parameters, as nanoGPT's recipe for this text on one GPU
-    "experiment=shakespeare", "~lifecycle.stages.profile", "model.layers=6", "model.heads=6", "model.dim=384",
+    "experiment=shakespeare", "prepare=char", "~lifecycle.stages.profile", "model.layers=6", "model.heads=6", "model.dim=384",
     "model.context=256", "model.dropout=0.2", "ingest.batch_size=64", "trainer.limit_train_batches=1.0",
     "trainer.max_epochs=-1", "trainer.log_every_n_steps=20", "callbacks=none", "trainer.limit_val_batches=0",
     "trainer.checkpoint_every_seconds=1000",

@@ -15,7 +15,7 @@ SHORT = ("model.layers=1", "model.dim=32", "trainer.max_epochs=1", "trainer.limi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tokens", [(), ("prepare=bpe", "prepare.vocabulary=512")], ids=["char", "bpe"])
+@pytest.mark.parametrize("tokens", [("prepare=char",), ("prepare.vocabulary=512",)], ids=["char", "bpe"])
 def test_a_short_training_tells_more_than_frequencies(tokens: tuple[str, ...], tmp_path: Path) -> None:
     repo = Repository(tmp_path)
     test = execute(repo, "shakespeare", *SHORT, *tokens)["metrics"]["test"]
@@ -41,7 +41,7 @@ def test_two_ranks_that_share_the_model_train_it_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not thorough(), reason="ten minutes on two quiet cores: make test-all")
-def test_the_whole_training_beats_the_recipe_that_nanogpt_quotes(tmp_path: Path) -> None:
+def test_the_whole_training_has_what_was_asked_for_where_nanogpt_quotes_1_88(tmp_path: Path) -> None:
     test = execute(Repository(tmp_path), "shakespeare")["metrics"]["test"]
     print(f"shakespeare: {test['nats_per_character']:.4f} nats a character")
-    assert test["nats_per_character"] < 1.88
+    assert test["nats_per_character"] < 1.70
