@@ -35,9 +35,9 @@ $(VENV)/.test: $(VENV)/.run
 	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.test
-	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
-	@touch $@
+$(VENV)/.dev: $(VENV)/.run  # with what the tests need: types are checked in them, too
+	$(BIN)/pip install -q -c constraints.txt -e ".[test,dev]"
+	@touch $(VENV)/.test $@
 
 clean:  ## remove the virtual environment and everything generated
 	rm -rf $(VENV) build dist *.egg-info

@@ -18,6 +18,7 @@ from mldlc.data import csv_faults, csv_layout, csv_scan
 from mldlc.data.csv_layout import survey
 from mldlc.plan.context import StepError
 from tests.data.steps import collect, option, rows
+from tests.thorough import ALL
 
 PLAIN = ["1", "2", "3.5", "x", "", " 7", "NA", "é", "2020-01-02", "true"]
 QUOTED = ['"1"', '"x"', '"a,b"', '"l\nm"', '"a""b"', '""', '"\n\n5"', '""""']
@@ -88,7 +89,7 @@ def no_survey(*_: Any) -> None:
     """Leaves everything to the csv module."""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if ALL else 100, deadline=None)
 @given(files(PLAIN + QUOTED, LINES[:1], True), DTYPES, st.integers(1, 80))
 def test_the_fast_way_tells_what_the_csv_module_tells(
     data: tuple[bytes, int, bool], dtypes: list[str], block: int
@@ -96,7 +97,7 @@ def test_the_fast_way_tells_what_the_csv_module_tells(
     both_ways(data, dtypes, block, None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if ALL else 100, deadline=None)
 @given(files(PLAIN + QUOTED + ODD, LINES, True), DTYPES, st.integers(1, 80), st.sampled_from([None, "#", "# "]))
 def test_odd_files_are_left_to_the_csv_module(
     data: tuple[bytes, int, bool], dtypes: list[str], block: int, comment: str | None
@@ -104,7 +105,7 @@ def test_odd_files_are_left_to_the_csv_module(
     both_ways(data, dtypes, block, comment)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 if ALL else 80, deadline=None)
 @given(files(PLAIN + QUOTED, LINES[:1], False), DTYPES, st.integers(1, 80))
 def test_plain_files_never_need_the_csv_module_from_the_start(
     data: tuple[bytes, int, bool], dtypes: list[str], block: int

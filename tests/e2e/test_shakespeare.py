@@ -10,12 +10,15 @@ import pytest
 
 from tests.e2e.conftest import execute, thorough
 from tests.projects import Repository
+from tests.thorough import thoroughly
 
 SHORT = ("model.layers=1", "model.dim=32", "trainer.max_epochs=1", "trainer.limit_train_batches=60", "profile=none")
 
+CHAR = pytest.param(("prepare=char",), id="char", marks=thoroughly)
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tokens", [("prepare=char",), ("prepare.vocabulary=512",)], ids=["char", "bpe"])
+@pytest.mark.parametrize("tokens", [pytest.param(("prepare.vocabulary=512",), id="bpe"), CHAR])
 def test_a_short_training_tells_more_than_frequencies(tokens: tuple[str, ...], tmp_path: Path) -> None:
     repo = Repository(tmp_path)
     test = execute(repo, "shakespeare", *SHORT, *tokens)["metrics"]["test"]

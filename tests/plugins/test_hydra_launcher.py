@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("hatchling")
 
 from tests.plugins.hydra_app import HELPER, App, app
+from tests.thorough import thoroughly
 
 LAUNCHER = "hydra/launcher=mldlc"
 Install = Callable[[str], Path]
@@ -91,7 +92,7 @@ def test_a_job_that_fails_loses_no_other_and_raises_what_it_raised(plain: App) -
     assert code == 1 and "Error executing job with overrides: ['lr=9'" in text and plain.executed() == ["9 a"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=thoroughly), signal.SIGINT])
 def test_stopped_or_killed_it_goes_on_and_an_edit_does_not_leak_into_it(plain: App, number: int) -> None:
     gate = plain.root / "gate"
     gate.write_text("")

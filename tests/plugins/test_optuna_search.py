@@ -19,6 +19,7 @@ pytest.importorskip("hatchling")
 
 from tests.plugins.scoring import scoring
 from tests.projects import Repository
+from tests.thorough import thoroughly
 
 SPACE = "score.x=interval(-10,10)"
 Install = Callable[[str], Path]
@@ -81,7 +82,7 @@ def test_rounds_are_merged_plans_and_the_same_command_goes_on(searching: Searchi
     assert len({trial["x"] if "x" in trial else trial["score.x"] for trial in params(more)}) == 7
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=thoroughly), signal.SIGKILL])
 def test_stopped_or_killed_in_a_round_it_goes_on_with_its_points(searching: Searching, number: int) -> None:
     (searching.repo.root / "open").unlink()
     process = searching.start(SPACE, "sweep.n_trials=3", "sweep.batch=2")
@@ -116,7 +117,7 @@ def test_several_objectives_give_what_no_other_beats(searching: Searching) -> No
     assert [params(summary)[number] for number in summary["search"]["best"]] == [{"score.x": 3, "score.y": 1}]
 
 
-@pytest.mark.parametrize("sampler", ["cmaes", "random"])
+@pytest.mark.parametrize("sampler", ["cmaes", pytest.param("random", marks=thoroughly)])
 def test_other_samplers(searching: Searching, sampler: str) -> None:
     code, summary, _ = searching.run(
         SPACE, "score.y=int(interval(1,5))", f"sweep.sampler={sampler}", "sweep.n_trials=4"

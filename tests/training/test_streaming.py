@@ -25,6 +25,7 @@ from mldlc.training.spec import TRAIN
 from mldlc.training.streaming import StreamLoader
 from tests.ranked_step import run_ranked
 from tests.step_harness import HarnessContext, StepRun, artifact, run_step, validated
+from tests.thorough import thoroughly
 from tests.training import tables
 
 SIZES = (700, 1, 0, 800)
@@ -195,7 +196,9 @@ def test_too_few_lanes_for_the_ranks(inputs: dict[str, Artifact], tmp_path: Path
         loader(inputs, tmp_path, shard=Shard(0, 5))
 
 
-@pytest.mark.parametrize("weight", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    "weight", [pytest.param(False, id="plain", marks=thoroughly), pytest.param(True, id="weighted")]
+)
 def test_ranks_train_the_same_model(weight: bool, tmp_path: Path) -> None:
     given = write(tmp_path / "in", weight=weight)
     groups: dict[str, Any] = {"model": {"dropout": 0.0}}
