@@ -14,8 +14,9 @@ run: $(VENV)/.run  ## set up, run the main job on real data, name the report
 test: $(VENV)/.test  ## set up, run all tests
 	$(BIN)/python -m pytest $(SPREAD)
 
-test-all: $(VENV)/.test  ## also what takes minutes: five split seeds, long crash tests
+test-all: $(VENV)/.test  ## also what takes minutes: five split seeds, long crash tests; a table of all strategies
 	MLDLC_TEST_ALL=1 $(BIN)/python -m pytest $(SPREAD)
+	$(BIN)/python -m tests.bench.strategies
 
 lint: $(VENV)/.dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -72,7 +72,7 @@ class Line:
         """Add the gradients of `scale` times the loss of a batch to the own parameters; the loss, on every rank."""
         self.batch, self.scale = batch, scale
         losses: list[Tensor] = []
-        target = torch.arange(self._rows * self.parts, device=self.device) if self.stage.last else None
+        target = torch.arange(self._rows * self.parts) if self.stage.last else None
         schedule = self._schedule(learns=True)
         schedule.step(*self._inputs(), target=target, losses=losses, return_outputs=False)
         loss = torch.stack(losses).sum().detach() if losses else torch.zeros((), device=self.device)

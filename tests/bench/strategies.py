@@ -65,7 +65,7 @@ class Looked:
         """Whether a training that dies before these batches gives the bytes of one that does not."""
         trainer = {"max_epochs": 4, "accumulate_grad_batches": 2, "checkpoint_every_seconds": seconds}
         groups: dict[str, Any] = {"model": MODEL, "trainer": trainer, "ingest": ranked.ingest(workers)}
-        name = f"{steps} {rank} {seconds} {workers}"
+        name = "-".join(map(str, [*steps, rank, seconds, workers]))
         whole = self.made.get(workers)
         if whole is None:
             whole = ranked.ran(self.die([], rank, f"whole {workers}", groups))
@@ -147,7 +147,7 @@ def alone(inputs: dict[str, Artifact], folder: Path) -> list[str]:
 
     def deaths(steps: list[int], seconds: float, workers: int | None) -> str:
         def run(name: str, steps: list[int]) -> Path:
-            place = folder / f"{name} {seconds} {workers}"
+            place = folder / "-".join(map(str, [name, *steps, seconds, workers]))
             place.mkdir()
             watch = {"target": "mynets.watch:DieOnce", "args": {"folder": str(place), "steps": steps}}
             keys = {"max_epochs": 4, "accumulate_grad_batches": 2, "checkpoint_every_seconds": seconds}
@@ -161,7 +161,7 @@ def alone(inputs: dict[str, Artifact], folder: Path) -> list[str]:
             assert codes == [-9] * len(steps) + [0], codes
             return place / "out"
 
-        whole, broken = run("whole", []), run(f"broken {steps}", steps)
+        whole, broken = run("whole", []), run("broken", steps)
         names = ("model/model.safetensors", "model/model.json", "history/history.json")
         same = all((whole / name).read_bytes() == (broken / name).read_bytes() for name in names)
         return f"{'yes' if same else 'NO'}: {', '.join(map(str, steps))}"

@@ -116,6 +116,7 @@ CASES: dict[str, dict[str, Any]] = {
     "ft_transformer": {"model": {"kind": "ft_transformer", "blocks": 2, "dim": 16, "heads": 2, "attention_dropout": 0.0, "hidden_dropout": 0.0},
                        "optimizer": {"kind": "sgd", "lr": 0.02}},
     "numeric": {"model": {"layers": [8, 8], "dropout": 0.0, "numeric_embedding": "piecewise", "numeric_bins": 4}},
+    "own": {"model": {"kind": "custom", "target": "mynets.nets:Stack"}},
     "few_rows": {"model": {"layers": [8, 8], "dropout": 0.0}, "ingest": {"batch_size": 3, "eval_batch_size": 100}},
     "double": {"model": {"layers": [8, 8], "dropout": 0.0}, "trainer": {"precision": "64-true"}},
     "streaming": {"model": {"layers": [8, 8], "dropout": 0.0}, "ingest": ranked.ingest(2)},
@@ -123,7 +124,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @thoroughly
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("server", "kit")
 @pytest.mark.parametrize("case", CASES)
 def test_equals_one_process(case: str, weighted: dict[str, Artifact], tmp_path: Path) -> None:
     groups = CASES[case]

@@ -76,7 +76,6 @@ class Staged(DDPStrategy):
 
     def cut(self, module: TabularModule, parts: int, seed: int) -> None:
         """Leave of the network what this rank computes, and give the rank random numbers of its own."""
-        module.net.to(self.root_device)
         self.line = Line(module, parts, self.root_device, self.precision_plugin.forward_context)
         torch.manual_seed(seed + SEED_STEP * self.global_rank)
 

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mldlc.training.models.chain import Chain
+
 
 class Joined(nn.Module):
     """Takes all columns as one tensor; asks for its input width by name."""
@@ -48,6 +50,26 @@ class WrongWidth(nn.Module):
 
     def forward(self, x):
         return self.out(x)
+
+
+class Stack(Chain):
+    """A sequence of blocks that says where it can be cut."""
+
+    entry, sequence, exit = ("first",), "blocks", ("last",)
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(in_features, 8), nn.Linear(8, 1)
+        self.blocks = nn.Sequential(*(nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(2)))
+
+    def forward(self, x):
+        return self.leave(self.through(self.enter(x), self.blocks))
+
+    def enter(self, x):
+        return self.first(x)
+
+    def leave(self, x):
+        return self.last(x)
 
 
 class Own(pl.LightningModule):
