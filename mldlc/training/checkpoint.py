@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,14 @@ class Checkpointer(pl.Callback):
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.ranks.world > 1:
-            # Lightning's handler talks to the other ranks from within the signal, wherever they are
-            signal.signal(signal.SIGTERM, self._on_sigterm)
+        # Lightning's handler ends the training with the very step, before its checkpoint, and talks to the other ranks
+        # from within the signal, wherever they are
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._sigterm if callable(self._on_sigterm) else self._on_sigterm)
+
+    def _sigterm(self, number: int, frame: Any) -> None:
+        self._look = 0.0  # no step more than it takes
+        self._on_sigterm(number, frame)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._due = True
@@ -99,11 +105,8 @@ class Checkpointer(pl.Callback):
         now = time.monotonic()
         if self.ranks.world > 1:
             self._agree(trainer, now)
-        elif now >= self._look:
-            self._look = now + LOOK_SECONDS
-            if self._give_up is None and (self.ctx.cancelled() or trainer.received_sigterm):
-                self._give_up = now + PATIENCE_SECONDS
-            self._due = self._due or now >= self._next
+        else:
+            self._watch(now)
         stopping = self._give_up is not None
         exact = (self._due or stopping) and self._exact(trainer, batch_idx)
         if exact:
@@ -111,6 +114,22 @@ class Checkpointer(pl.Callback):
             self._due, self._next = False, time.monotonic() + self.seconds
         if self._give_up is not None and (exact or (self.ranks.world == 1 and now >= self._give_up)):
             raise Cancelled(f"stopped in epoch {trainer.current_epoch + 1} at step {trainer.global_step}")
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        now = time.monotonic()
+        if self.ranks.world == 1:
+            self._watch(now)
+            if self._give_up is not None and now >= self._give_up:
+                raise Cancelled(f"stopped in a validation of epoch {trainer.current_epoch + 1}")
+
+    def _watch(self, now: float) -> None:
+        """Look, not at every step, whether a checkpoint is due or the run was asked to stop."""
+        if now < self._look:
+            return
+        self._look = now + LOOK_SECONDS
+        if self._give_up is None and self.ctx.cancelled():
+            self._give_up = now + PATIENCE_SECONDS
+        self._due = self._due or now >= self._next
 
     def _agree(self, trainer: pl.Trainer, now: float) -> None:
         """Ranks see a request at different moments: every so many steps, as many as take LOOK_SECONDS, they compare."""

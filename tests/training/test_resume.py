@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mldlc.plan.context import Cancelled
 from mldlc.training.spec import TRAIN
@@ -34,11 +36,25 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+class Asked:
+    """Whether this process was asked to stop, by SIGTERM, as a worker is."""
+
+    def __init__(self, asked: bool) -> None:
+        self.asked = asked
+        signal.signal(signal.SIGTERM, self.ask)
+
+    def ask(self, *_: object) -> None:
+        self.asked = True
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+
 def _child(config: dict[str, Any], inputs: dict[str, str], folder: str, cancel: bool = False) -> None:
     sys.path.insert(0, str(KIT))
     ready = {name: artifact(name.capitalize(), Path(path)) for name, path in inputs.items()}
     try:
-        run_step(TRAIN, config, ready, Path(folder), threads=1, stop=cancel)
+        run_step(TRAIN, config, ready, Path(folder), threads=1, stop=Asked(cancel))
     except Cancelled:
         sys.exit(7)
 
@@ -94,6 +110,28 @@ def test_a_stopped_run_resumes(inputs: dict[str, str], tmp_path: Path) -> None:
     assert _run(config, inputs, tmp_path / "stopped") == 0
     name = "out/model/model.safetensors"
     assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+@pytest.mark.parametrize("case", ["cosine", "one_cycle", "read_ahead"])
+def test_sigterm_leaves_a_checkpoint_of_that_step(case: str, inputs: dict[str, str], tmp_path: Path) -> None:
+    """No checkpoint is due otherwise: what the next start continues from was written because of the signal."""
+
+    def config(steps: list[int], folder: Path) -> dict[str, Any]:
+        folder.mkdir()
+        watch = {"target": "mynets.watch:DieOnce", "args": {"folder": str(folder), "steps": steps, "by": "SIGTERM"}}
+        groups = {name: dict(keys) for name, keys in CASES[case].items()}
+        groups["trainer"] = {"max_epochs": 3, "checkpoint_every_seconds": 1000.0} | groups.get("trainer", {})
+        return tables.config(**groups | {"callbacks": {"extra": [watch]}})
+
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert _run(config([], whole), inputs, whole) == 0
+    again = config([5], stopped)
+    assert _run(again, inputs, stopped) == 7
+    found = torch.load(stopped / "scratch/checkpoints/resume.ckpt", weights_only=False)
+    assert found["callbacks"]["Checkpointer"]["loader"]["position"] in range(5, 9)
+    assert _run(again, inputs, stopped) == 0
+    name = "out/model/model.safetensors"
+    assert (whole / name).read_bytes() == (stopped / name).read_bytes()
 
 
 def test_a_broken_checkpoint_starts_afresh(inputs: dict[str, str], tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from lightning.pytorch.loggers.logger import DummyLogger
 class DieOnce(pl.Callback):
     """Kills a process before each of some batches, once each; a mark in `folder` remembers it.
 
-    rank: kills only that one, of itself; None: rank 0 kills all ranks, in the order of the system.
+    rank: kills only that one, of itself; None: rank 0 kills all ranks, in the order of the system. by: the signal.
     """
 
-    def __init__(self, folder: str, steps: list[int], rank: int | None = 0) -> None:
-        self.folder, self.steps, self.rank = Path(folder), steps, rank
+    def __init__(self, folder: str, steps: list[int], rank: int | None = 0, by: str = "SIGKILL") -> None:
+        self.folder, self.steps, self.rank, self.by = Path(folder), steps, rank, signal.Signals[by]
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         number = trainer.fit_loop.epoch_loop.total_batch_idx
@@ -32,7 +32,7 @@ class DieOnce(pl.Callback):
             for other in psutil.Process(os.getppid()).children():
                 if other.pid != os.getpid():
                     other.kill()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), self.by)
 
 
 class Stop(pl.Callback):
