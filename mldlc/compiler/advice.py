@@ -1,9 +1,10 @@
-"""What a kind of step has to say in the plan, from the sizes of its inputs and from its last run."""
+"""What a kind of step has to say in the plan, and picks for it, from the sizes of its inputs and from its last run."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mldlc.compiler.draft import Draft, Node
 from mldlc.store.layout import Store, existing_store
@@ -11,12 +12,15 @@ from mldlc.store.records import read_record
 
 
 def advise(draft: Draft, node: Node, last: Mapping[str, float]) -> str:
-    """One line, or ""; asks the function that the kind names."""
+    """One line, or ""; asks the function that the kind names. The values that it picks become the node's own."""
     module, _, name = node.typed.advise.partition(":")
     store = existing_store(draft.outputs)
     sizes = {port: _size(draft, store, node, port) for port in node.inputs}
-    found: str = getattr(importlib.import_module(module), name)(node.typed.params, sizes, last)
-    return found
+    line, picks = getattr(importlib.import_module(module), name)(node.typed.params, sizes, last)
+    if picks:
+        chosen = {group: {**node.typed.params[group], **values} for group, values in picks.items()}
+        node.typed = replace(node.typed, params=node.typed.params | chosen)
+    return str(line)
 
 
 def _size(draft: Draft, store: Store | None, node: Node, port: str) -> int | None:

@@ -14,7 +14,7 @@ HISTORY = Path("cache") / "history.json"
 
 
 def read_history(outputs: Path) -> dict[str, dict[str, float]]:
-    """stage|kind -> {seconds, memory, bytes, data_wait} of its latest execution; a cache, safe to delete."""
+    """stage|kind -> {seconds, memory, data_wait, workers} of its latest execution; a cache, safe to delete."""
     return read_json(outputs / HISTORY)
 
 
@@ -26,11 +26,12 @@ def run(draft: Draft) -> None:
         if node.action not in ("run", "maybe", "apply"):
             continue
         known = history.get(f"{node.stage}|{node.typed.kind}") or history.get(f"|{node.typed.kind}")
-        if node.typed.advise and not node.note:
+        if node.typed.advise:
             from mldlc.compiler.advice import advise
 
             advice = advise(draft, node, known or {})
-            node.note = "; ".join(filter(None, (node.typed.note, advice))) if advice else ""
+            if advice and not node.note:
+                node.note = "; ".join(filter(None, (node.typed.note, advice)))
         if known is None:
             unknown.append(node.stage)
             continue

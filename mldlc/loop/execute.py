@@ -96,8 +96,8 @@ def _remember_costs(plan: Plan, result: Result, outputs: Path) -> None:
         if done is None or done.status not in ("ran", "applied"):
             continue
         row = {"seconds": round(done.seconds, 3), "memory": float(done.memory)}
-        if isinstance(wait := done.summary.get("data_wait"), int | float):
-            row["data_wait"] = float(wait)
+        known = {name: done.summary.get(name) for name in ("data_wait", "workers")}
+        row |= {name: float(value) for name, value in known.items() if isinstance(value, int | float)}
         history[f"{step.stage}|{step.kind}"] = row
         history[f"|{step.kind}"] = row
     with contextlib.suppress(OSError):

@@ -1,7 +1,11 @@
-"""What the plan says beside a training: where its table would be held, and how long its last run waited. Light."""
+"""What the plan says beside a training, and picks: where its table is held, how many threads read it ahead. Light.
+
+The last run counts: one that waited long for data is given a thread more.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,17 +14,34 @@ from mldlc.training.hold import budget, choose, shown
 WORTH = 0.1  # share of the time of the steps from which waiting for data is worth a word
 
 
-def advise(params: Mapping[str, Any], inputs: Mapping[str, int | None], last: Mapping[str, float]) -> str:
-    """One line, or "". inputs: port -> bytes in the store, None where not known yet. last: of the kind's last run."""
-    ingest = params["ingest"]
-    streams = ingest["kind"] == "streaming"
-    parts = [_held(ingest, inputs.get("table")) if streams else _too_large(inputs.get("table"))]
+def advise(
+    params: Mapping[str, Any], inputs: Mapping[str, int | None], last: Mapping[str, float]
+) -> tuple[str, dict[str, dict[str, Any]]]:
+    """(one line or "", values that the plan sets: group -> key -> value).
+
+    inputs: port -> bytes in the store, None where not known yet. last: of the kind's last run.
+    """
+    ingest, size = params["ingest"], inputs.get("table")
     waited = last.get("data_wait", 0.0)
-    if waited >= WORTH:
-        more = max(2, ingest["workers"] * 2) if streams else 0
-        hint = f"try ingest.workers={more} or ingest.hold=memory" if streams else "try a larger ingest.batch_size"
-        parts.append(f"the last run waited {waited:.0%} of its steps for data: {hint}")
-    return "; ".join(part for part in parts if part)
+    told = f"the last run waited {waited:.0%} of its steps for data" if waited >= WORTH else ""
+    if ingest["kind"] != "streaming":
+        return _line(_too_large(size), told and f"{told}: try a larger ingest.batch_size"), {}
+    if ingest["workers"] is not None:
+        return _line(_held(ingest, size), told and f"{told}: try ingest.workers=null or ingest.hold=memory"), {}
+    workers = _workers(last)
+    reads = f"{workers} threads read ahead" if workers > 1 else ""
+    return _line(_held(ingest, size), ": ".join(filter(None, (reads, told)))), {"ingest": {"workers": workers}}
+
+
+def _workers(last: Mapping[str, float]) -> int:
+    """As many as in the last run, and one more where it waited and there are cores."""
+    before = int(last.get("workers", 0)) or 1
+    more = last.get("data_wait", 0.0) >= WORTH and before < (os.cpu_count() or 1)
+    return before + more
+
+
+def _line(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _held(ingest: Mapping[str, Any], size: int | None) -> str:

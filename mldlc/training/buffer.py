@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class Chosen:
     codes: np.ndarray
     code: int
 
+    @cached_property
     def counts(self) -> np.ndarray:
         """Chosen rows of each block, (blocks,) int64."""
         ends = zip(self.starts[:-1], self.starts[1:], strict=True)
@@ -38,7 +39,7 @@ class Chosen:
 
     def picked(self, piece: Piece) -> np.ndarray | slice:
         """Offsets in its block of the rows of a piece: a slice where they lie side by side."""
-        if piece.last == self.starts[piece.block + 1] - self.starts[piece.block]:
+        if self.counts[piece.block] == self.starts[piece.block + 1] - self.starts[piece.block]:
             return slice(piece.first, piece.last)
         rows = self.within(piece.block)[piece.first : piece.last]
         first, last = int(rows[0]), int(rows[-1])
@@ -75,7 +76,7 @@ class Buffer:
     ) -> None:
         self.blocks, self.chosen, self.order, self.lanes, self.fields = blocks, chosen, order, lanes, tuple(fields)
         self._pool = ThreadPoolExecutor(workers, "ingest") if workers else None
-        self._begun: dict[tuple[int, int], tuple[list[np.ndarray], list[Future[None]]]] = {}
+        self._begun: dict[tuple[int, int], tuple[list[np.ndarray], dict[int, Future[None]]]] = {}
         self._open: dict[int, tuple[int, Columns]] = {}
 
     def begin(self, epoch: int, window: int) -> None:
@@ -83,26 +84,30 @@ class Buffer:
         if self._pool is None or (epoch, window) in self._begun:
             return
         arrays = self._arrays(window)
-        jobs = [self._pool.submit(self._fill, arrays, epoch, window, lane) for lane in self.lanes]
+        jobs = {lane: self._pool.submit(self._fill, arrays, epoch, window, lane) for lane in self.lanes}
         self._begun[epoch, window] = arrays, jobs
 
     def window(self, epoch: int, window: int) -> Cut:
-        """The rows of a window, once they are there. One without rows gives a row of zeros that counts nothing."""
+        """The rows of a window, once they are there. One without rows gives a row of zeros that counts nothing.
+
+        What no thread has begun is read here: who must wait lends a hand.
+        """
         self.begin(epoch, window)
-        arrays, jobs = self._begun.pop((epoch, window), (None, []))
+        arrays, jobs = self._begun.pop((epoch, window), (None, {}))
         self._forget()
-        for job in jobs:
-            job.result()
-        if arrays is None:
-            arrays = self._arrays(window)
-            for lane in self.lanes:
+        arrays = self._arrays(window) if arrays is None else arrays
+        for lane in reversed(self.lanes):  # threads begin with the first ones
+            if lane not in jobs or jobs[lane].cancel():
                 self._fill(arrays, epoch, window, lane)
+                jobs.pop(lane, None)
+        for job in jobs.values():
+            job.result()
         return partial(_cut, arrays)
 
     def _forget(self) -> None:
         """Give up what was begun and is not wanted after all."""
         for _, jobs in self._begun.values():
-            for job in jobs:
+            for job in jobs.values():
                 job.cancel()
         self._begun.clear()
 

@@ -25,7 +25,7 @@ class CoreRows:
         self.cfg, self.ranks = cfg, ranks
         self.data = load_tensors(table)
         self.parts = {name: split.rows(name) for name in split.names}
-        self.held = "in memory"
+        self.fed = {"held": "in memory"}
 
     def count(self, part: str) -> int:
         return len(self.parts.get(part, ()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
@@ -21,7 +21,8 @@ from mldlc.training.trainer import planned_steps
 class Job:
     """One training. total: its optimizer steps, None when nothing ends it. target, args: how the network is rebuilt.
 
-    card: of the objective; features: of the inputs; both are kept with the model. held: in words, where the data lie.
+    card: of the objective; features: of the inputs; both are kept with the model. fed: what the summary tells of how
+    rows come: `held`, in words where they lie, and `workers`, threads that read ahead, if there are such.
     """
 
     module: pl.LightningModule
@@ -32,7 +33,7 @@ class Job:
     args: Mapping[str, Any]
     card: Mapping[str, Any]
     features: Mapping[str, Any]
-    held: str = "in memory"
+    fed: Mapping[str, Any] = field(default_factory=lambda: {"held": "in memory"})
 
     @property
     def net(self) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mldlc.artifacts.model import predictions
+from mldlc.training.loader import timed
 from mldlc.training.module import TabularModule
 from mldlc.training.optimizer import build_optimizer
 
@@ -19,12 +21,14 @@ TOLD = 8192  # rows of one forward pass
 class Learner:
     """Wraps a module and the columns of a table; `rate` is a factor on the optimizer's own, which stays constant.
 
-    tensors: (numeric, categorical, target[, weight]) of all rows of the table. Its random draws depend on the seed and
-    the number of the update alone, so that an interrupted stream goes on as if it never stopped.
+    tensors: (numeric, categorical, target[, weight]) of all rows of the table. seconds: it learnt for so long, of which
+    it `waited` for batches. Its random draws depend on the seed and the number of the update alone, so that an
+    interrupted stream goes on as if it never stopped.
     """
 
     def __init__(self, module: TabularModule, tensors: tuple[Tensor, ...], rate: float, seed: int) -> None:
         self.module, self.tensors, self.seed = module, tensors, seed
+        self.seconds = self.waited = 0.0
         cfg = module.optimizer_cfg
         self.optimizer = build_optimizer(cfg.model_copy(update={"lr": cfg.lr * rate}), module.trained(), fused=True)
 
@@ -40,13 +44,16 @@ class Learner:
         torch.manual_seed(self.seed * 1_000_003 + update)
         draw = np.random.default_rng([self.seed, update, 1])
         self.module.train()
+        began = time.perf_counter()
         for _ in range(epochs):
             order = rows if len(rows) <= batch_size else rows[torch.from_numpy(draw.permutation(len(rows)))]
-            for part in order.split(batch_size):
+            batches = (tuple(t.index_select(0, part) for t in self.tensors) for part in order.split(batch_size))
+            for batch in timed(self, batches):
                 self.optimizer.zero_grad()
-                loss = self.module.loss(tuple(tensor.index_select(0, part) for tensor in self.tensors))
+                loss = self.module.loss(batch)
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.optimizer.step()
+        self.seconds += time.perf_counter() - began
 
     def state(self) -> dict[str, Any]:
         """A copy of weights and optimizer."""

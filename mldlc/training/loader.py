@@ -61,7 +61,13 @@ class Loader(Protocol):
     def load_state_dict(self, state: dict[str, int]) -> None: ...
 
 
-def timed(loader: Loader, batches: Iterator[Any]) -> Iterator[Any]:
+class Waits(Protocol):
+    """Counts the seconds that it waited for batches."""
+
+    waited: float
+
+
+def timed(loader: Waits, batches: Iterator[Any]) -> Iterator[Any]:
     """The same batches; the time that each took is added to `loader.waited`."""
     while True:
         began = time.perf_counter()

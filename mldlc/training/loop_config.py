@@ -205,7 +205,7 @@ class Streaming(Config):
     a rank reads its own lanes.
     hold: in `memory`, on `disk`, or `auto`: in memory where it fits into `memory_gb` (null: half of what is free).
     cache: decode Parquet once into a mapped file beside the checkpoints, not at every epoch. workers: threads that read
-    ahead; 0 reads when a window is due.
+    ahead; null: the plan picks, one more than in the last run if that waited for data; 0 reads when a window is due.
     """
 
     kind: Literal["streaming"]
@@ -215,11 +215,11 @@ class Streaming(Config):
     drop_last: bool = result(False)
     lanes: int = result(8, ge=1, le=4096)
     block_rows: int = result(16384, ge=1)
-    buffer_rows: int = result(262144, ge=1)
+    buffer_rows: int = result(131072, ge=1)
     hold: Literal["auto", "memory", "disk"] = placement("auto")
     memory_gb: Annotated[float, Field(gt=0)] | None = placement(None)
     cache: bool = placement(True)
-    workers: int = placement(1, ge=0, le=64)
+    workers: Annotated[int, Field(ge=0, le=64)] | None = placement(None)
 
 
 Ingest = Annotated[InCore | Streaming, Field(discriminator="kind")]

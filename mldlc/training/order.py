@@ -76,7 +76,8 @@ class Order:
     def pieces(self, epoch: int, lane: int, window: int) -> list[Piece]:
         """What a lane reads for a window, in order."""
         blocks, ends = self._laid(epoch)
-        before = sum((self.rows + earlier) // self.lanes for earlier in range(lane))
+        each, rest = divmod(self.rows, self.lanes)
+        before = lane * each + max(0, lane - (self.lanes - rest))
         start, stop = (before + self._cut(position, lane) for position in self.bounds(window))
         pieces, number = [], int(np.searchsorted(ends, start, "right"))
         while start < stop:
@@ -98,7 +99,7 @@ class Order:
         begin, stop = int(self.before(first)), int(self.before(end))
         twice = self._mixed(epoch, lane, lanes, begin % self.lanes, stop - begin)
         rows = len(twice) // 2
-        turn = int(np.random.default_rng([self.seed, epoch, lane, window]).integers(max(1, rows)))
+        turn = int(self._turns(epoch, lane)[window]) % max(1, rows)
         return twice[turn : turn + rows]
 
     def before(self, positions: Any) -> Any:
@@ -135,6 +136,16 @@ class Order:
             return blocks, np.cumsum(self.counts[blocks])
 
         return laid
+
+    @cached_property
+    def _turns(self) -> Callable[[int, int], np.ndarray]:
+        """(epoch, lane) -> a draw for each window."""
+
+        @lru_cache(2 * self.lanes)
+        def turns(epoch: int, lane: int) -> np.ndarray:
+            return np.random.default_rng([self.seed, epoch, lane, 1]).integers(1 << 62, size=self.windows)
+
+        return turns
 
     @cached_property
     def _mixed(self) -> Callable[[int, int, range, int, int], np.ndarray]:

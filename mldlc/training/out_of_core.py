@@ -42,21 +42,24 @@ class StreamedRows:
             )  # fmt: skip
         size = table.rows * self.blocks.row_bytes
         self.hold, why = choose(ingest.hold, size, budget(ingest.memory_gb))
-        self.held = f"{'in memory' if self.hold == 'memory' else 'on disk'} ({why})"
-        ctx.log.info("the table is held %s", self.held)
+        self.workers = 1 if ingest.workers is None else ingest.workers
+        self.fed = {
+            "held": f"{'in memory' if self.hold == 'memory' else 'on disk'} ({why})", "workers": self.workers
+        }  # fmt: skip
+        ctx.log.info("the table is held %s", self.fed["held"])
         if self.hold == "memory":
             self.blocks.load()
         else:
             self.blocks.decode()
 
     def count(self, part: str) -> int:
-        return int(self._chosen(part).counts().sum()) if part in self.names else 0
+        return int(self._chosen(part).counts.sum()) if part in self.names else 0
 
     def labels(self, part: str) -> np.ndarray:
         if part not in self.names:
             return np.empty(0, np.float32)
         chosen = self._chosen(part)
-        counts = chosen.counts()
+        counts = chosen.counts
         found, at = np.empty(int(counts.sum()), self.blocks.dtype("label")), 0
         for block in np.flatnonzero(counts):
             rows = chosen.within(int(block))
@@ -70,7 +73,7 @@ class StreamedRows:
         ingest = self.cfg.ingest
         chosen = self._chosen("train")
         order = Order(
-            chosen.counts(), ingest.batch_size, ingest.lanes, ingest.buffer_rows, self.cfg.trainer.seed,
+            chosen.counts, ingest.batch_size, ingest.lanes, ingest.buffer_rows, self.cfg.trainer.seed,
             ingest.shuffle and not self.cfg.trainer.overfit_batches, ingest.drop_last,
         )  # fmt: skip
         epochs = self.cfg.trainer.max_epochs
@@ -79,7 +82,7 @@ class StreamedRows:
     def val(self, form: Form) -> StreamLoader:
         """Every rank reads a run of the rows, each batch has some of each."""
         chosen, ingest = self._chosen("val"), self.cfg.ingest
-        order = Order(chosen.counts(), ingest.eval_batch_size, self.ranks.shard.world, ingest.block_rows, even=True)
+        order = Order(chosen.counts, ingest.eval_batch_size, self.ranks.shard.world, ingest.block_rows, even=True)
         return self._loader(form, chosen, order)
 
     def _chosen(self, part: str) -> Chosen:
@@ -89,11 +92,11 @@ class StreamedRows:
         weighted = "weight" in self.blocks.names
 
         def buffered(lanes: range) -> Buffer:
-            return Buffer(self.blocks, chosen, order, lanes, self._fields(form), self.cfg.ingest.workers)
+            return Buffer(self.blocks, chosen, order, lanes, self._fields(form), self.workers)
 
         def sample(count: int) -> tuple[Tensor, ...]:
             """Rows of blocks that are evenly spread over the table."""
-            counts = chosen.counts()
+            counts = chosen.counts
             blocks = np.flatnonzero(counts)
             wanted = min(len(blocks), max(1, -(-count // max(1, int(counts.mean())))))
             spread = blocks[np.linspace(0, len(blocks) - 1, wanted).astype(np.int64)]
@@ -119,7 +122,7 @@ class StreamedRows:
         ):  # fmt: skip
             dtype = self.blocks.dtype(name) if name in names else np.dtype(default)
             fields.append(copied(name, (width,), dtype))
-        fields.append(encoded(form.encode, form.encode(self.blocks.read(0, "label")["label"][:1])))
+        fields.append(encoded(form.encode, form.encode(np.array(self.blocks.read(0, "label")["label"][:1]))))
         if "weight" in names:
             fields.append(copied("weight", (), np.dtype(np.float32)))
         return fields

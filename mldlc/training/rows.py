@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -51,9 +51,9 @@ def form_of(cfg: Any, net: nn.Module, objective: Objective) -> Form:
 
 
 class Rows(Protocol):
-    """The rows of a table by part of its split. held: in words, where they lie."""
+    """The rows of a table by part of its split. fed: see `mldlc.training.job.Job`."""
 
-    held: str
+    fed: Mapping[str, Any]
 
     def count(self, part: str) -> int:
         """Rows of a part; 0 when the split has no such part."""

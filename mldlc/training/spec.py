@@ -131,7 +131,6 @@ DISTILL = replace(
     impl="mldlc.training.distillation:run",
     inputs={"table": port(Table), "split": port(Split), "lessons": port(Lessons)},
     reads={**TRAIN.reads, "distill": distill_config.Distill},
-    advise="",
     doc="Trains a student: as training.train, with a loss that also listens to teachers by their lessons.",
 )
 

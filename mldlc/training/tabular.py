@@ -44,7 +44,7 @@ def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
         module.ranks, module.share = ranks, lambda: train.share
     if isinstance(train, StreamLoader):
         train.mean = lambda values: ranks.mean(values.to(module.device)).cpu()
-    return Job(module, train, val, total, target, args, card, _features(table.info), rows.held)
+    return Job(module, train, val, total, target, args, card, _features(table.info), rows.fed)
 
 
 def _prepared(table: Table) -> Table:

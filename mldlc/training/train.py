@@ -113,7 +113,7 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     seconds = time.monotonic() - began
     facts = {
         "parameters": count, "steps": steps, "seconds": round(seconds, 3), "resumed": bool(resume),
-        "data_wait": round(watch.meter.data_wait, 4), "held": job.held,
+        "data_wait": round(watch.meter.data_wait, 4), **job.fed,
     }  # fmt: skip
     if trainer.strategy.root_device.type == "cuda":
         facts["gpu_memory"] = torch.cuda.max_memory_allocated(trainer.strategy.root_device)

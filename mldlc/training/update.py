@@ -82,7 +82,8 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     write_json(ctx.out("metrics") / "metrics.json", found)
     kinds = [event["what"] for event in progress.events]
     counts = {f"{what}s": kinds.count(what) for what in dict.fromkeys(kinds)}
-    ctx.summary({"metrics": found["parts"], "batches": progress.done, **counts})
+    wait = round(learner.waited / learner.seconds, 4) if learner.seconds else 0.0
+    ctx.summary({"metrics": found["parts"], "batches": progress.done, "data_wait": wait, **counts})
 
 
 def _rows(update: Any, split: Any, data: Tensors, start: LoadedModel) -> Rows:

@@ -1,13 +1,14 @@
 """Measures the loaders: 1M x 30, batch 1024; in core beside the bare permuted loop, streaming beside bare readers.
 
-Run `python -m tests.bench.loader_speed [rows] [--peers]`; prints medians of interleaved rounds and ratios within the
-same run. --peers: also torch DataLoader, HF datasets, litdata and mosaicml-streaming, in venvs that it makes.
+Run `python -m tests.bench.loader_speed [rows] [--peers] [--only PART ...]`; prints medians of interleaved rounds and ratios
+within the same run, by wall and by CPU (of all threads). --peers: also torch DataLoader, HF datasets, litdata and
+mosaicml-streaming, in venvs that it makes.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ from tests.training import tables
 
 BATCH, ROUNDS = 1024, 5
 FLOOR = "bare permuted loop (floor)"
+Taken = tuple[float, float]  # seconds of the wall clock, and of CPU
+Variants = dict[str, Callable[[], Taken | None]]
 
 
 def bare(tensors: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
@@ -64,79 +67,77 @@ def fit_bare(batches: Iterator[tuple[Tensor, ...]], cardinalities: list[int]) ->
         optimizer.step()
 
 
-def measure(variants: dict[str, Callable[[], float | None]], floor: str, rows: dict[str, int]) -> None:
+def measure(variants: Variants, floor: str, rows: int, fewer: dict[str, int] | None = None) -> None:
     """Interleaved rounds; prints each variant's median samples a second and its speed relative to the floor.
 
-    rows: of an epoch. A variant that gives seconds has taken the time itself.
+    rows: of an epoch; `fewer`: of the variants with fewer. A variant that gives seconds has taken the time itself.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    taken: dict[str, list[Taken]] = {name: [] for name in variants}
     for _ in range(ROUNDS):
         for name, run in variants.items():
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             own = run()
-            seconds[name].append(time.perf_counter() - began if own is None else own)
-    speed = {name: rows[name] / statistics.median(taken) for name, taken in seconds.items()}
-    for name, taken in seconds.items():
-        best = rows[name] / min(taken)
-        of_floor = f"{speed[name] / speed[floor]:5.2f} of the floor"
-        print(f"{name:44} {speed[name] / 1e6:7.3f} M samples/s  {of_floor}   (best {best / 1e6:.3f})", flush=True)
+            taken[name].append(own or (time.perf_counter() - began, time.process_time() - used))
+    one = {name: (fewer or {}).get(name, rows) for name in variants}
+    row = {n: [statistics.median(kind) / one[n] for kind in zip(*runs, strict=True)] for n, runs in taken.items()}
+    for name, (wall, cpu) in row.items():
+        ratios = f"{row[floor][0] / wall:5.2f} of the floor by wall, {row[floor][1] / cpu:5.2f} by CPU"
+        print(f"{name:50} {1e-6 / wall:7.3f} M samples/s {cpu * 1e9:7.0f} ns of CPU a sample {ratios}", flush=True)
 
 
-def main(rows: int = 1_000_000, beside: bool = False) -> None:
-    """The loaders alone, in core and streaming, then one epoch of training."""
-    rng = np.random.default_rng(0)
-    numeric, categorical = rng.normal(size=(rows, 28)).astype(np.float32), rng.integers(0, 10, (rows, 2))
-    label = (numeric[:, :15].sum(1) + rng.normal(size=rows) > 0).astype(np.int32)
-    columns = {"numeric": numeric, "categorical": categorical.astype(np.int32), "label": label}
-    torch.set_num_threads(1)
-    print(
-        f"{rows:,} rows x 30, batch {BATCH}, torch {torch.__version__}, lightning {pl.__version__}, medians of {ROUNDS}"
-    )
-    with tempfile.TemporaryDirectory() as name:
-        loaders(columns, Path(name), rows, beside)
-        steps(columns, Path(name), rows)
-
-
-def loaders(columns: dict[str, np.ndarray], folder: Path, rows: int, beside: bool) -> None:
-    """Batches alone, nothing is trained."""
+def in_core(columns: dict[str, np.ndarray], folder: Path, beside: bool) -> None:
+    """Batches alone, nothing is trained: from memory, and beside other loaders."""
     numeric, categorical, label = columns.values()
     tensors = (torch.from_numpy(numeric), torch.from_numpy(categorical), torch.from_numpy(label).float())
-    loader = BatchLoader(tensors, torch.arange(rows), BATCH, shuffle=True)
-    variants: dict[str, Callable[[], float | None]] = {
+    loader = BatchLoader(tensors, torch.arange(len(label)), BATCH, shuffle=True)
+    table, split = streams.write(folder, columns, "arrow")
+    held = streams.ours(table, split, folder / "held", BATCH, hold="memory")
+    variants: Variants = {
         FLOOR: lambda: consume(bare(tensors)),
         "mldlc in_core": lambda: consume(iter(loader)),
+        "mldlc streaming, held in memory": lambda: consume(iter(held)),
         "gather once an epoch": lambda: consume(gathered(tensors)),
     }
     others: list[Peer] = []
     if beside:
         np.savez(folder / "columns.npz", **columns)
         others = list(peers(folder))
-        variants |= {f"{peer.name} {peer.version}, {peer.rows:,} rows": peer.seconds for peer in others}
-    sizes = dict.fromkeys(variants, rows) | {f"{p.name} {p.version}, {p.rows:,} rows": p.rows for p in others}
+    titles = {f"{peer.name} {peer.version}, {peer.rows:,} rows": peer for peer in others}
     try:
-        measure(variants, FLOOR, sizes)
+        measure(
+            variants | {title: peer.seconds for title, peer in titles.items()}, FLOOR, len(label),
+            {title: peer.rows for title, peer in titles.items()},
+        )  # fmt: skip
     finally:
         for peer in others:
             peer.close()
-    for storage in ("parquet", "arrow"):
-        table, split = streams.write(folder, columns, storage)
-        made = {f"mldlc streaming, {n} threads": {"cache": False, "workers": n} for n in (0, 1)}
-        if storage == "parquet":
-            made["mldlc streaming, 1 thread, decoding not timed"] = {"workers": 1}
-        feeds = {n: streams.ours(table, split, folder / storage / n, BATCH, **keys) for n, keys in made.items()}
-        floor = f"bare reader of {storage} (floor)"
-        streamed: dict[str, Callable[[], float | None]] = {
-            floor: lambda table=table: consume(streams.bare(table, BATCH)),  # type: ignore[misc]
-            **{name: (lambda feed=feed: consume(iter(feed))) for name, feed in feeds.items()},
-        }
-        measure(streamed, floor, dict.fromkeys(streamed, rows))
 
 
-def steps(columns: dict[str, np.ndarray], folder: Path, rows: int) -> None:
+def streamed(columns: dict[str, np.ndarray], folder: Path, storage: str) -> None:
+    """Batches alone, nothing is trained: from files, beside bare readers of the same files."""
+    table, split = streams.write(folder, columns, storage)
+    floor = f"bare reader of {storage}, in its order (floor)"
+    variants: Variants = {
+        floor: lambda: consume(streams.bare(table, BATCH)),
+        "bare reader with the same block shuffle": lambda: consume(streams.mixed(table, BATCH)),
+    }
+    made: dict[str, dict[str, object]] = {
+        f"mldlc streaming, workers={n}": {"cache": False, "workers": n} for n in (0, 1, 2)
+    }
+    if storage == "parquet":
+        variants["Polars collect_batches, in its order"] = lambda: consume(streams.batched(table, BATCH))
+        made["mldlc streaming, decoded before, workers=1"] = {"workers": 1}
+    for number, (name, keys) in enumerate(made.items()):
+        feed = streams.ours(table, split, folder / f"{storage}-{number}", BATCH, **keys)
+        variants[name] = lambda feed=feed: consume(iter(feed))  # type: ignore[misc]
+    measure(variants, floor, len(columns["label"]))
+
+
+def steps(columns: dict[str, np.ndarray], folder: Path) -> None:
     """One epoch of training."""
     numeric, categorical, label = columns.values()
     tensors = (torch.from_numpy(numeric), torch.from_numpy(categorical), torch.from_numpy(label).float())
-    loader, runs = BatchLoader(tensors, torch.arange(rows), BATCH, shuffle=True), iter(range(3 * ROUNDS))
+    loader, runs = BatchLoader(tensors, torch.arange(len(label)), BATCH, shuffle=True), iter(range(3 * ROUNDS))
     info = {"kind": "class", "classes": ["a", "b"]}
     inputs = tables.prepared(
         folder / "in", numeric, categorical, label, info, cardinalities=[10, 10], shares=(0.999, 0.001)
@@ -150,15 +151,43 @@ def steps(columns: dict[str, np.ndarray], folder: Path, rows: int) -> None:
         run_step(TRAIN, config, inputs, folder / f"run{next(runs)}", threads=1)
 
     floor = "bare torch loop (floor)"
-    variants: dict[str, Callable[[], float | None]] = {
+    variants: Variants = {
         floor: lambda: fit_bare(bare(tensors), [10, 10]),
         "bare torch loop over mldlc in_core": lambda: fit_bare(iter(loader), [10, 10]),
         "the whole train step, in_core": lambda: step(kind="in_core"),
         "the whole train step, streaming": lambda: step(kind="streaming", hold="disk"),
     }
-    measure(variants, floor, dict.fromkeys(variants, rows))
+    measure(variants, floor, len(label))
+
+
+PARTS = ("core", "parquet", "arrow", "steps")
+
+
+def main(rows: int = 1_000_000, beside: bool = False, only: tuple[str, ...] = PARTS) -> None:
+    """The loaders alone, in core and streaming, then one epoch of training."""
+    rng = np.random.default_rng(0)
+    numeric, categorical = rng.normal(size=(rows, 28)).astype(np.float32), rng.integers(0, 10, (rows, 2))
+    label = (numeric[:, :15].sum(1) + rng.normal(size=rows) > 0).astype(np.int32)
+    columns = {"numeric": numeric, "categorical": categorical.astype(np.int32), "label": label}
+    torch.set_num_threads(1)
+    print(
+        f"{rows:,} rows x 30, batch {BATCH}, torch {torch.__version__}, lightning {pl.__version__}, medians of {ROUNDS}"
+    )
+    for part in only:
+        print(f"\n{part}", flush=True)
+        with tempfile.TemporaryDirectory() as name:
+            if part == "core":
+                in_core(columns, Path(name), beside)
+            elif part == "steps":
+                steps(columns, Path(name))
+            else:
+                streamed(columns, Path(name), part)
 
 
 if __name__ == "__main__":
-    given = [item for item in sys.argv[1:] if item != "--peers"]
-    main(int(given[0]) if given else 1_000_000, "--peers" in sys.argv)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rows", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    given = parser.parse_args()
+    main(given.rows, given.peers, tuple(given.only))

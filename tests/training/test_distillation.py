@@ -85,6 +85,7 @@ def test_lessons_are_what_the_teacher_says(two: dict[str, Any], tmp_path: Path) 
 def test_twice_gives_equal_bytes(two: dict[str, Any], tmp_path: Path, kind: str) -> None:
     runs = [learn(two["inputs"], two["lessons"], tmp_path / name, distill(kind)) for name in "ab"]
     assert runs[0].digest("model") == runs[1].digest("model") and runs[0].digest("history") == runs[1].digest("history")
+    assert 0 <= runs[0].summary["data_wait"] <= 1
     names = load_model(runs[0].outputs["model"]).module.state_dict()
     assert not [name for name in names if "projection" in name]
 

@@ -93,6 +93,7 @@ def test_a_run_that_was_stopped_ends_like_a_whole_one(song: dict[str, Artifact],
             run_step(TRAIN, shipped, song, folder, threads=1, stop=True)
         stops += 1
     ended = train(song, folder, model=model)
+    assert 0 <= ended.summary["data_wait"] <= 1
     assert ended.summary["resumed"] and ended.digest("model") == dropped.digest("model") != whole.digest("model")
 
 

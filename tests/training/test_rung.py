@@ -51,6 +51,7 @@ def test_pieces_equal_the_whole(case: str, tmp_path: Path) -> None:
     assert history(part) == history(whole)
     assert part.digest("model") == whole.digest("model") and part.digest("history") == whole.digest("history")
     assert executed == whole.summary["steps"] == part.summary["steps"]
+    assert 0 <= part.summary["data_wait"] <= 1
 
 
 @pytest.mark.parametrize(("name", "value"), [("min_epochs", 2), ("max_time", "00:00:10:00")])

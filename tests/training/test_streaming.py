@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +89,6 @@ def loader(
     return getattr(rows, part)(Form("columns", lambda label: torch.tensor(label, dtype=torch.float32)))
 
 
-def batches(feed: StreamLoader) -> list[tuple[torch.Tensor, ...]]:
-    return list(feed)
-
-
 def numbers(feed: StreamLoader) -> list[list[int]]:
     return [batch[0][:, 0].int().tolist() for batch in feed]
 
@@ -141,6 +139,52 @@ def test_storage_changes_no_order(storage: str, cache: bool, inputs: dict[str, A
     assert (whole.numeric.dtype, whole.categorical.dtype) == (np.float32, np.int32)
     with pytest.raises(ValueError, match="65504"):
         compact(tensor_frame(np.full((3, 1), 1e6), np.empty((3, 0))), {}, 16)
+
+
+def test_parquet_is_decoded_once(tmp_path: Path) -> None:
+    given = write(tmp_path / "in", "parquet")
+    first = numbers(loader(given, tmp_path, {"hold": "disk"}))
+    for file in given["table"].files.values():
+        if file.suffix == ".parquet":
+            file.unlink()
+    assert numbers(loader(given, tmp_path, {"hold": "disk"})) == first, "a later start maps what was decoded"
+
+
+def test_batches_are_kept_and_changed_freely(inputs: dict[str, Artifact], tmp_path: Path) -> None:
+    feed = loader(inputs, tmp_path, HOLDS["disk_2"])
+    kept = list(feed)
+    kept[0][0].zero_()
+    list(feed)
+    plain = list(loader(inputs, tmp_path, HOLDS["disk"]))
+    assert all(
+        torch.equal(a, b)
+        for ours, theirs in zip(kept[1:], plain[1:], strict=True)
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_thread_reads_ahead(
+    workers: int, inputs: dict[str, Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, readers = loader(inputs, tmp_path, {"hold": "disk", "workers": workers}), []
+    read = Blocks.read
+
+    def noted(self: Blocks, *args: Any) -> Any:
+        readers.append(threading.current_thread().name.partition("_")[0])
+        return read(self, *args)
+
+    monkeypatch.setattr(Blocks, "read", noted)
+    served = iter(feed)
+    next(served)
+    first = len(readers)
+    next(served)
+    until = time.monotonic() + 30
+    while workers and len(readers) == first and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (len(readers) > first) == ("ingest" in readers[first:]) == bool(workers), (
+        "the next window, before it is asked for"
+    )
 
 
 @pytest.mark.parametrize("world", [2, 3, 4])

@@ -78,6 +78,7 @@ def test_a_stream_twice_gives_equal_bytes(world: dict[str, Any], tmp_path: Path,
     assert [runs[0].digest(port) for port in ("model", "metrics")] == [
         runs[1].digest(port) for port in ("model", "metrics")
     ]
+    assert 0 <= runs[0].summary["data_wait"] <= 1
     found = runs[0].outputs["metrics"].json("metrics.json")
     assert found["parts"]["stream"]["n"] == found["parts"]["frozen"]["n"] == 600
     assert len(found["prequential"]["learners"]["updated"]) == 8
