@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mldlc.artifacts.handle import Artifact
-from mldlc.artifacts.table import write_json, write_partition
+from mldlc.artifacts.table import load_partition, write_json, write_partition
 
 FORMAT = "mldlc.split/1"
 
@@ -28,7 +28,7 @@ class Split:
     def codes(self, partition: int | None = None) -> np.ndarray:
         """uint8 code of every row, shape (rows,), in table order."""
         chosen = self.partitions if partition is None else [self.partitions[partition]]
-        series = [pl.read_ipc(self.artifact.file(p["file"]))["split"] for p in chosen]
+        series = [load_partition(self.artifact.file(p["file"]))["split"] for p in chosen]
         return np.asarray(pl.concat(series).to_numpy(), dtype=np.uint8) if series else np.empty(0, np.uint8)
 
     def mask(self, name: str) -> np.ndarray:
@@ -60,7 +60,7 @@ def write_codes(path: Path, codes: np.ndarray) -> None:
 
 def read_codes(path: Path) -> np.ndarray:
     """The uint8 codes of one partition."""
-    return np.asarray(pl.read_ipc(path)["split"].to_numpy(), dtype=np.uint8)
+    return np.asarray(load_partition(path)["split"].to_numpy(), dtype=np.uint8)
 
 
 def write_split_manifest(

@@ -70,20 +70,22 @@ class Table:
     def scan(self, partition: Partition | None = None) -> pl.LazyFrame:
         """Lazy frame over one partition or all of them in order; nothing is read yet."""
         parts = [partition] if partition else list(self.partitions)
-        return pl.concat([_scan(self.artifact.file(p.file), p.file) for p in parts])
+        return pl.concat([scan_partition(self.artifact.file(p.file), p.file) for p in parts])
 
     def load(self, partition: Partition | None = None) -> pl.DataFrame:
         """The frame, whole, in memory; `scan` reads what is asked for."""
         parts = [partition] if partition else list(self.partitions)
-        return pl.concat([_load(self.artifact.file(p.file), p.file) for p in parts])
+        return pl.concat([load_partition(self.artifact.file(p.file), p.file) for p in parts])
 
 
-def _scan(path: Path, name: str) -> pl.LazyFrame:
-    return pl.scan_parquet(path, glob=False) if name.endswith(".parquet") else pl.scan_ipc(path)
+def scan_partition(path: Path, name: str = "") -> pl.LazyFrame:
+    """A partition, lazily: Arrow, or Parquet by its name in the table. A bracket in the path is just a bracket."""
+    return pl.scan_parquet(path, glob=False) if name.endswith(".parquet") else pl.scan_ipc(path, glob=False)
 
 
-def _load(path: Path, name: str) -> pl.DataFrame:
-    return pl.read_parquet(path, glob=False) if name.endswith(".parquet") else pl.read_ipc(path)
+def load_partition(path: Path, name: str = "") -> pl.DataFrame:
+    """A partition in memory."""
+    return scan_partition(path, name).collect()
 
 
 def write_partition(frame: pl.DataFrame, path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from mldlc.artifacts.table import Column, Partition, Table, sink_partition, write_json, write_manifest
+from mldlc.artifacts.table import Column, Partition, Table, scan_partition, sink_partition, write_json, write_manifest
 from mldlc.data.dtypes import TYPES, expected, from_text, nulled
 from mldlc.plan.codec import digest
 from mldlc.plan.context import Context, StepError
@@ -125,7 +125,7 @@ def _clean(table: Table, part: Partition, rules: Any, columns: Sequence[Column],
         return {"rows": part.rows, "same": True, "counts": found}
     keep = valued.filter(~pl.any_horizontal(drops.values())) if drops else valued
     sink_partition(keep, target)
-    rows = int(pl.scan_ipc(target).select(pl.len()).collect().item())
+    rows = int(scan_partition(target).select(pl.len()).collect().item())
     return {"rows": rows, "same": False, "counts": found}
 
 

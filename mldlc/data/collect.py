@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from mldlc.artifacts.table import Column, sink_partition, write_json, write_manifest
+from mldlc.artifacts.table import Column, scan_partition, sink_partition, write_json, write_manifest
 from mldlc.artifacts.target import construct, load_target, parameters
 from mldlc.data import csv_scan, csv_types, partitions
 from mldlc.data.config.source import VERSIONED, source_refs
@@ -110,7 +110,9 @@ def _finish(ctx: Context, source: Any, declared: Mapping[str, Any], read: list[t
     _check_roles(schema, roles)
     parts = []
     for number, (name, path) in enumerate(read):
-        parts.append({"name": name, "file": _file(number), "rows": pl.scan_ipc(path).select(pl.len()).collect().item()})
+        parts.append(
+            {"name": name, "file": _file(number), "rows": scan_partition(path).select(pl.len()).collect().item()}
+        )
         if path.parent != ctx.out("table"):
             ctx.adopt("table", _file(number), path)
     columns = [Column(name, str(dtype), roles.get(name, "feature")) for name, dtype in schema.items()]

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from mldlc.artifacts.table import sink_partition
+from mldlc.artifacts.table import scan_partition, sink_partition
 from mldlc.data import csv_faults, csv_lines
 from mldlc.data.csv_layout import UTF8, survey
 from mldlc.data.dtypes import TYPES, from_text, nulled
@@ -86,13 +86,13 @@ def _ends_in_null(path: Path, names: list[str], source: Any, columns: dict[str, 
     """Polars reads a short or a blank row as nulls at its end: only then can one be there."""
     last = names[-1]
     if last in columns:
-        gaps = pl.scan_ipc(out).select(pl.col(last).null_count()).collect().item()
+        gaps = scan_partition(out).select(pl.col(last).null_count()).collect().item()
     else:
         gaps = _scan(path, names, source, {}).select(pl.col(last).null_count()).collect().item()
     if not gaps:
         return False
     width = len(names)
-    height = pl.scan_ipc(out).select(pl.len()).collect().item()
+    height = scan_partition(out).select(pl.len()).collect().item()
     layout = survey(path, source, width)
     if layout is not None:
         return layout.wrong > 0 or layout.rows - bool(source.has_header) != height

@@ -13,7 +13,7 @@ import polars as pl
 from mldlc.artifacts import preprocessor_batch as batch
 from mldlc.artifacts.preprocessor import FIRST, Preprocessor, category
 from mldlc.artifacts.split import Split
-from mldlc.artifacts.table import Column, Partition, Table
+from mldlc.artifacts.table import Column, Partition, Table, scan_partition
 from mldlc.data.fit_numeric import Fitted, Rule, fit_register
 from mldlc.plan.context import StepError
 from mldlc.plan.diagnostic import did_you_mean
@@ -52,7 +52,7 @@ class TrainRows:
     def _column(self, part: Partition, name: str) -> pl.Series:
         if self.frame is not None:
             return self.frame[name]
-        return pl.read_ipc(self.table.artifact.file(part.file), columns=[name]).to_series()
+        return scan_partition(self.table.artifact.file(part.file)).select(name).collect().to_series()
 
 
 class Fit:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from mldlc.artifacts.table import sink_partition, write_partition
+from mldlc.artifacts.split import read_codes
+from mldlc.artifacts.table import load_partition, sink_partition, write_partition
 
 VALUES = {
     pl.Int8(): 3, pl.UInt64(): 2**63, pl.Float32(): 0.5, pl.Boolean(): True, pl.String(): "a text longer than a view",
@@ -57,3 +58,12 @@ def test_equal_rows_give_equal_bytes(rows: list[dict], data: st.DataObject) -> N
             sink_partition(way, Path(folder) / str(number))
             made.append((Path(folder) / str(number)).read_bytes())
         assert all(item == made[0] for item in made)
+
+
+def test_a_bracket_in_a_path_is_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "runs [1]*"
+    folder.mkdir()
+    write_partition(pl.DataFrame({"split": [1, 0]}, schema={"split": pl.UInt8}), folder / "part.arrow")
+    pl.DataFrame({"a": [3]}).write_parquet(folder / "part.parquet")
+    assert load_partition(folder / "part.arrow")["split"].to_list() == read_codes(folder / "part.arrow").tolist()
+    assert load_partition(folder / "part.parquet", "part.parquet")["a"].to_list() == [3]
