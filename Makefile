@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 EXPERIMENT ?= adult
-SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
+# three processes on two cores: half of the tests wait for processes of their own
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all lint bench clean
 
