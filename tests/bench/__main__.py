@@ -17,6 +17,7 @@ from tests.bench import (
     profile_speed,
     store_records,
     sweep_compose,
+    sweeps,
     tabular,
     version_store,
     version_trees,
@@ -43,6 +44,7 @@ def main() -> None:
     cli.main(quick)
     tabular.main(quick)
     version_store.main(quick)
+    sweeps.main(quick)
     for title, module in PRINTED.items():
         if module is profile_speed and not importlib.util.find_spec("pandas"):
             print(f"{title}: left as it is, stock whylogs needs pandas here", flush=True)
