@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mldlc.artifacts.blocks import Blocks
+from mldlc.training.loader import ALIGNED, aligned
 from mldlc.training.order import Order, Piece
 
 Columns = Mapping[str, np.ndarray]
@@ -115,7 +116,7 @@ class Buffer:
         rows = int(self.order.edges(window, self.lanes)[-1])
         if not rows:
             return [np.zeros((1, *field.shape), field.dtype) for field in self.fields]
-        return [np.empty((rows, *field.shape), field.dtype) for field in self.fields]
+        return [_empty(rows, field) for field in self.fields]
 
     def _fill(self, arrays: list[np.ndarray], epoch: int, window: int, lane: int) -> None:
         """Put the rows of a lane at their places."""
@@ -138,8 +139,15 @@ class Buffer:
 
 
 def _cut(arrays: list[np.ndarray], start: int, stop: int) -> tuple[Tensor, ...]:
-    # not views of one tensor: writing into a batch in place would count as a change of all others
-    return tuple(torch.from_numpy(array[start:stop]) for array in arrays)
+    return tuple([aligned(array[start:stop]) for array in arrays])
+
+
+def _empty(rows: int, field: Field) -> np.ndarray:
+    """Memory for rows of a field that begins as torch's does. NumPy's own is taken for its huge pages."""
+    size = math.prod(field.shape, start=rows) * field.dtype.itemsize
+    raw = np.empty(size + ALIGNED, np.uint8)
+    begin = -raw.__array_interface__["data"][0] % ALIGNED
+    return raw[begin : begin + size].view(field.dtype).reshape(rows, *field.shape)
 
 
 def put(array: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:

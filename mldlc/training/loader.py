@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+ALIGNED = 64  # bytes: where torch's own memory begins
+TOGETHER_BYTES, TOGETHER_MOST = 1 << 21, 16  # of the batches that are gathered at once
 Collate = Callable[[tuple[Tensor, ...]], Any]
 
 
@@ -78,6 +80,16 @@ def timed(loader: Waits, batches: Iterator[Any]) -> Iterator[Any]:
         yield batch
 
 
+def aligned(array: np.ndarray) -> Tensor:
+    """Rows of a larger array as a tensor of its own; a copy where they do not begin as torch's memory does.
+
+    What a kernel adds up first may hang on that, and a resumed epoch would not equal a whole one to the bit. No view of
+    a tensor: writing into it in place would count as a change of all others.
+    """
+    tensor = torch.from_numpy(array)
+    return tensor.clone() if tensor.data_ptr() % ALIGNED else tensor
+
+
 class BatchLoader:
     """An iterable of batches over some rows of equally long tensors, for `Trainer.fit`.
 
@@ -134,13 +146,21 @@ class BatchLoader:
         return torch.from_numpy(np.random.default_rng([self.seed, epoch]).permutation(self.rows.numpy()))
 
     def _batches(self, epoch: int) -> Iterator[Any]:
-        order, batches = self.order(epoch), len(self)
-        while self.position < batches:
-            start, end = self._span(self.position)
-            index = self._own(order[start:end])
-            self.position += 1
-            self._served = True
-            yield self.collate(tuple(tensor.index_select(0, index) for tensor in self.tensors))
+        order, batches, some = self.order(epoch), len(self), self._together()
+        for first in range(self.position, batches, some):
+            cuts = [self._span(position) for position in range(first, min(batches, first + some))]
+            begin = cuts[0][0]
+            index = self._own(order[begin : cuts[-1][1]])
+            taken = [tensor.index_select(0, index).numpy() for tensor in self.tensors]
+            for start, end in cuts:
+                self.position, self._served = self.position + 1, True
+                own = slice(start - begin, end - begin) if some > 1 else slice(None)
+                yield self.collate(tuple([aligned(array[own]) for array in taken]))
+
+    def _together(self) -> int:
+        """Batches that are gathered at once: to do so one by one costs more than copying small rows."""
+        size = self.batch_size * sum(tensor[:1].nbytes for tensor in self.tensors)
+        return max(1, min(TOGETHER_MOST, TOGETHER_BYTES // max(1, size))) if self.shard.world == 1 else 1
 
     def _span(self, position: int) -> tuple[int, int]:
         """Where a batch begins and ends in the order of its epoch."""

@@ -1,7 +1,7 @@
 """Other loaders in venvs of their own, beside ours: torch DataLoader, HF datasets, litdata, mosaicml-streaming.
 
-`peers()` makes the venvs on first use in `$MLDLC_BENCH_CACHE` (or ~/.cache/mldlc-bench), with torch and numpy held at the
-versions of this one, so that nothing here is touched. Run as a script inside such a venv it answers "go" lines on stdin
+`peers()` makes the venvs on first use in `$MLDLC_BENCH_CACHE` (or ~/.cache/mldlc-bench), with torch held at the build of
+this one; nothing here is touched. Run as a script inside such a venv it answers "go" lines on stdin
 with the seconds of one epoch.
 """
 
@@ -77,7 +77,9 @@ def venv(name: str) -> Path:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     held = cache / f"loader-{name}.txt"
-    held.write_text(f"torch=={torch.__version__.partition('+')[0]}\nnumpy=={np.__version__}\n")
+    held.write_text(
+        f"torch=={torch.__version__}\n"
+    )  # the very build: its CPU wheel if it is one, never gigabytes of CUDA
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
     print(f"installing {', '.join(PEERS[name])} into {folder}", file=sys.stderr, flush=True)
     done = subprocess.run(
@@ -152,8 +154,14 @@ def litdata(columns: dict[str, np.ndarray], data: Path) -> tuple[Callable[[], No
 
 
 def streaming(columns: dict[str, np.ndarray], data: Path) -> tuple[Callable[[], None], int, str]:
-    import streaming
+    import torch
     from torch.utils.data import DataLoader
+
+    # it imports torchvision, whose wheel is built for CUDA and lacks two operators under a CPU torch; nobody calls them
+    declared = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import streaming
 
     rows, folder = min(ROW_BY_ROW, len(columns["label"])), data / "mds"
     kinds = {n: f"ndarray:{c.dtype}:{c.shape[1]}" if c.ndim == 2 else "int" for n, c in columns.items()}

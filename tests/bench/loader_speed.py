@@ -81,7 +81,7 @@ def measure(variants: Variants, floor: str, rows: int, fewer: dict[str, int] | N
     one = {name: (fewer or {}).get(name, rows) for name in variants}
     row = {n: [statistics.median(kind) / one[n] for kind in zip(*runs, strict=True)] for n, runs in taken.items()}
     for name, (wall, cpu) in row.items():
-        ratios = f"{row[floor][0] / wall:5.2f} of the floor by wall, {row[floor][1] / cpu:5.2f} by CPU"
+        ratios = f"{row[floor][0] / wall:7.3g} of the floor by wall, {row[floor][1] / cpu:7.3g} by CPU"
         print(f"{name:50} {1e-6 / wall:7.3f} M samples/s {cpu * 1e9:7.0f} ns of CPU a sample {ratios}", flush=True)
 
 

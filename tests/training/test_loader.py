@@ -31,6 +31,7 @@ def test_every_row_once_an_epoch(rows: int, batch: int, seed: int, epochs: int) 
         orders.append(served(batches))
         assert sorted(orders[-1]) == list(range(1, 2 * rows, 2))
         assert all(torch.equal(x.int(), codes) for x, codes in batches)
+        assert all(part.data_ptr() % 64 == 0 for pair in batches for part in pair), "as torch's own memory"
     if rows > 20:
         assert len({tuple(order) for order in orders}) == epochs
 

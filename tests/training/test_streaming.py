@@ -153,6 +153,7 @@ def test_parquet_is_decoded_once(tmp_path: Path) -> None:
 def test_batches_are_kept_and_changed_freely(inputs: dict[str, Artifact], tmp_path: Path) -> None:
     feed = loader(inputs, tmp_path, HOLDS["disk_2"])
     kept = list(feed)
+    assert all(part.data_ptr() % 64 == 0 for batch in kept for part in batch), "as torch's own memory"
     kept[0][0].zero_()
     list(feed)
     plain = list(loader(inputs, tmp_path, HOLDS["disk"]))
