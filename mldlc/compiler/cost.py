@@ -29,9 +29,7 @@ def run(draft: Draft) -> None:
         if node.typed.advise:
             from mldlc.compiler.advice import advise
 
-            advice = advise(draft, node, known or {})
-            if advice and not node.note:
-                node.note = "; ".join(filter(None, (node.typed.note, advice)))
+            advise(draft, node, known or {})
         if known is None:
             unknown.append(node.stage)
             continue

@@ -122,6 +122,7 @@ class Node:
     reasons: list[Reason] = field(default_factory=list)
     cost: Cost | None = None
     note: str = ""
+    advice: dict[str, Any] = field(default_factory=dict)
     partial: bool = False
 
     def upstream(self) -> list[str]:

@@ -78,6 +78,7 @@ def _step(draft: Draft, node: Node, blobs: dict[str, Any], seen: dict[int, str])
         reasons=tuple(node.reasons),
         cost=node.cost,
         note=node.note or typed.note,
+        advice=node.advice,
         partial=node.partial,
         groups={formal: path for formal, path in node.groups.items() if formal != path},
     )

@@ -1,8 +1,9 @@
-"""The other end of `probe`: a fresh process that imports a user's spec and answers one question on stdout, as JSON."""
+"""The other end of `probe`: a fresh process that imports what it is asked about and answers one question, as JSON."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Answer {"op": "reads"} or {"op": "type", "configs": ...} about `question["kind"]`."""
+    """Answer {"op": "reads"} or {"op": "type", "configs": ...} about `question["kind"]`, or call a function."""
+    sys.path[:0] = question["roots"]
+    if question["op"] == "call":
+        module, _, name = question["function"].partition(":")
+        return {"answer": getattr(importlib.import_module(module), name)(question["question"])}
     from mldlc.catalog import load_spec
     from mldlc.plan.codec import encode
 
-    sys.path[:0] = question["roots"]
     spec = load_spec(question["kind"])
     if question["op"] == "reads":
         return {"reads": list(spec.reads)}

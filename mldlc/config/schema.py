@@ -40,9 +40,9 @@ def result(default: Any = ..., *, neutral: Any = _UNSET, **constraints: Any) -> 
     return _role("result", default, neutral, constraints)
 
 
-def placement(default: Any = ..., **constraints: Any) -> Any:
+def placement(default: Any = ..., *, neutral: Any = _UNSET, **constraints: Any) -> Any:
     """Where and how it runs (devices, ranks, offload): recorded; hashed only with `identity: exact`."""
-    return _role("placement", default, _UNSET, constraints)
+    return _role("placement", default, neutral, constraints)
 
 
 def runtime(default: Any = ..., **constraints: Any) -> Any:

@@ -84,9 +84,8 @@ class StepSpec:
     code: extra files or modules that imports cannot show. lineage: the key also holds the recipes upstream.
     describe: validated config -> one line that the plan shows beside the stage (what a gate decides by, say).
     nondeterministic: output ports whose bytes may differ between equal runs, or a function of the validated config.
-    advise: "module:function" with `advise(params, inputs, last) -> (line, picks)`: light, gives one line for the plan
-    and placement values that the plan sets (group -> key -> value), from the sizes of the inputs in bytes (None: not
-    known yet) and from numbers of the kind's last run.
+    advise: "module:function" with `advise(params, outlook) -> Advice`: light, says in the plan what can be told of a
+    step that would run, and picks placement values, from what is known of its inputs; see `mldlc.plan.advice`.
     measures: validated config -> names of the numbers on validation rows that its summary can hold ("val_loss",
     "val.auroc"), or None where the config does not tell: what a search may ask for.
     """

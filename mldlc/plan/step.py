@@ -71,6 +71,7 @@ class Step:
     recipe: static Merkle hash. key: cache key, None until the input digests are known.
     groups: formal group -> config path, where they differ.
     partial: whether its `many` ports do without artifacts whose step failed, when the run keeps going.
+    advice: what the kind told of this step, for programs; `note` has it in words.
     digests: output port -> content digest, where known (reuse). evicted: outputs known, bytes gone, nobody needs them.
     """
 
@@ -101,6 +102,7 @@ class Step:
     reasons: tuple[Reason, ...] = ()
     cost: Cost | None = None
     note: str = ""
+    advice: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     partial: bool = False
 

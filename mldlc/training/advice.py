@@ -1,6 +1,6 @@
-"""What the plan says beside a training, and picks: where its table is held, how many threads read it ahead. Light.
+"""What the plan says beside a training, and picks: its strategy, where its table is held, threads that read it ahead.
 
-The last run counts: one that waited long for data is given a thread more.
+Light. The last run counts: one that waited long for data is given a thread more.
 """
 
 from __future__ import annotations
@@ -9,19 +9,29 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from mldlc.plan.advice import Advice, Outlook
+from mldlc.plan.context import StepError
 from mldlc.training.hold import budget, choose, shown
+from mldlc.training.placing import choose as choose_strategy
+from mldlc.training.placing import question, too_large
+from mldlc.training.toolchain import missing_compiler
 
 WORTH = 0.1  # share of the time of the steps from which waiting for data is worth a word
 
 
-def advise(
-    params: Mapping[str, Any], inputs: Mapping[str, int | None], last: Mapping[str, float]
-) -> tuple[str, dict[str, dict[str, Any]]]:
-    """(one line or "", values that the plan sets: group -> key -> value).
+def advise(params: Mapping[str, Any], outlook: Outlook) -> Advice:
+    """What can be told of a training, and what the plan sets for it."""
+    line, picks = _fed(params["ingest"], outlook.sizes.get("table"), outlook.last)
+    chosen = _strategy(params, outlook) if params["trainer"]["strategy"] == "auto" else Advice()
+    lacking = missing_compiler() if params["trainer"]["compile"] else None
+    errors = (*chosen.errors, *((lacking,) if lacking else ()))
+    return Advice(_line(line, chosen.note), picks, chosen.facts, errors)
 
-    inputs: port -> bytes in the store, None where not known yet. last: of the kind's last run.
-    """
-    ingest, size = params["ingest"], inputs.get("table")
+
+def _fed(
+    ingest: Mapping[str, Any], size: int | None, last: Mapping[str, float]
+) -> tuple[str, dict[str, dict[str, Any]]]:
+    """(one line or "", values that the plan sets: group -> key -> value)."""
     waited = last.get("data_wait", 0.0)
     told = f"the last run waited {waited:.0%} of its steps for data" if waited >= WORTH else ""
     if ingest["kind"] != "streaming":
@@ -42,6 +52,21 @@ def _workers(last: Mapping[str, float]) -> int:
 
 def _line(*parts: str) -> str:
     return "; ".join(filter(None, parts))
+
+
+def _strategy(params: Mapping[str, Any], outlook: Outlook) -> Advice:
+    """The table of `mldlc.training.placing`, from what another process measures."""
+    asked = question(params, outlook.read)
+    if asked is None:
+        return Advice("strategy: auto, known after probe (its table is not prepared yet)", facts={"strategy": None})
+    footprint = outlook.ask("mldlc.training.footprint:answer", asked)
+    if "failed" in footprint:
+        where, hint = footprint.get("where") or "trainer.strategy", footprint.get("hint", "name one: trainer=ddp")
+        return Advice(errors=(StepError(footprint["failed"], where=where, hint=hint),))
+    choice = choose_strategy(params, footprint)
+    if choice.strategy:
+        return Advice(choice.text(), facts=choice.facts())
+    return Advice(choice.text(), facts=choice.facts(), errors=(too_large(choice),))
 
 
 def _held(ingest: Mapping[str, Any], size: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Whether a model can be cut over as many devices as asked for: told by the plan, from the config alone. Light."""
+"""Whether a model has the blocks that a trainer asks for: told by the plan, from the config alone. Light."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 from mldlc.plan.diagnostic import fail
 
 BLOCKS = {"mlp": "layers", "ft_transformer": "blocks", "gpt": "layers"}  # kind -> key that counts or lists its blocks
+
+
+def check_blocks(cfg: Any) -> None:
+    """DiagnosticError for a model whose blocks cannot compute their activations again, as they are none."""
+    model = cfg.model
+    if cfg.trainer.activation_checkpointing and model.kind not in (*BLOCKS, "custom"):
+        raise fail(
+            "no_blocks", f"model '{model.kind}' has no blocks, which trainer.activation_checkpointing recomputes",
+            key="kind", found=model.kind, allowed=(*BLOCKS, "custom"), hint="set it to false",
+        )  # fmt: skip
 
 
 def check_cut(cfg: Any) -> None:

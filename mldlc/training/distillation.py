@@ -119,7 +119,7 @@ def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     arrays = [_said(made.module, lessons, shares, inputs["table"].rows)]
     tap, widths = None, (0, 0)
     if isinstance(cfg.distill, Features):
-        if ranks.world > 1 or cfg.trainer.strategy != "auto":
+        if ranks.world > 1 or cfg.trainer.strategy != "single":
             raise StepError("distill=features runs on one device", where="trainer.strategy", hint="use trainer=cpu")
         tap, hidden = (
             Tap(made.module.net, cfg.distill.hidden, "distill.hidden", "the student"),

@@ -101,6 +101,7 @@ class BestWeights(pl.Callback):
         better = self.best is None or (value < self.best if self.cfg.mode == "min" else value > self.best)
         if math.isfinite(value) and better:
             self.best, self.epoch = value, trainer.current_epoch + 1
+            self.weights = {}  # makes room for the next ones
             self.weights = self.copy(pl_module)
 
     def restore(self, module: pl.LightningModule) -> None:

@@ -42,7 +42,7 @@ def _duration(value: Any) -> Any:
 
 
 Strategy = Literal[
-    "auto", "ddp", "fsdp2", "tensor_parallel", "tp_fsdp2", "pipeline",
+    "single", "auto", "ddp", "fsdp2", "tensor_parallel", "tp_fsdp2", "pipeline",
     "deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3", "deepspeed_offload",
 ]  # fmt: skip
 
@@ -57,6 +57,9 @@ class LightningTrainer(Config):
     `identity: exact` makes accelerator, devices and threads part of the identity of the model.
     `max_time` stops after so much time of training, over all resumptions (DD:HH:MM:SS, or {minutes: 10}): at which
     step depends on the machine, so two such trainings are not equal.
+    `memory_gb`: of one device, for `strategy: auto`; null takes what is found. `activation_checkpointing`: blocks
+    compute their activations again in the backward pass. `compile`: by torch.compile, which rounds in another order, as
+    another strategy does.
     `micro_batches`: parts of a batch that are under way at once along the stages of `strategy: pipeline`.
     `checkpoint_every_seconds`: how often a resumable checkpoint is written, besides once an epoch.
     """
@@ -81,8 +84,11 @@ class LightningTrainer(Config):
     fast_dev_run: bool | Count = result(False)
     deterministic: bool | Literal["warn"] = result(False)
     accelerator: Literal["cpu", "gpu", "cuda", "mps", "auto"] = placement("cpu")
-    strategy: Strategy = placement("auto")
+    strategy: Strategy = placement("single")
     devices: int = placement(1, ge=1)
+    memory_gb: Annotated[float, Field(gt=0)] | None = placement(None, neutral=None)
+    activation_checkpointing: bool = placement(False, neutral=False)
+    compile: bool = placement(False, neutral=False)
     num_nodes: int = placement(1, ge=1, le=1)
     micro_batches: int = placement(4, ge=1)
     threads: int = placement(1, ge=1)
@@ -98,14 +104,20 @@ class LightningTrainer(Config):
 
     @model_validator(mode="after")
     def _strategy_fits(self) -> LightningTrainer:
-        if self.strategy == "auto" and self.devices > 1:
-            raise ValueError("several devices need a strategy: trainer=ddp")
+        if self.strategy == "single" and self.devices > 1:
+            raise ValueError("several devices need a strategy: trainer=auto chooses one, trainer=ddp is the usual one")
+        if self.strategy == "auto" and self.identity == "exact":
+            raise ValueError("identity: exact needs a strategy by name, as auto chooses by the machine: trainer=ddp")
+        if self.precision == "16-mixed" and self.accelerator == "cpu":
+            raise ValueError("16-mixed needs a GPU, on CPUs there is bf16-mixed (Lightning would take it unasked)")
         if self.strategy == "tp_fsdp2" and self.devices % 2:
             raise ValueError(f"tp_fsdp2 cuts layers over pairs of devices, and {self.devices} are no pairs")
         if self.strategy == "pipeline" and self.micro_batches < self.devices:
             raise ValueError(f"{self.micro_batches} micro_batches leave some of {self.devices} stages without work")
         if self.strategy == "pipeline" and self.precision == "16-mixed":
             raise ValueError("a pipeline trains in 32-true, 64-true or bf16 here: 16-mixed scales losses between steps")
+        if self.compile and self.strategy in ("deepspeed_zero3", "deepspeed_offload"):
+            raise ValueError("compile does not see weights that ZeRO 3 gathers layer by layer: trainer=fsdp2")
         if self.strategy.startswith("deepspeed"):
             if self.precision in ("16-mixed", "16-true", "64-true"):
                 raise ValueError(f"DeepSpeed trains in 32-true, bf16-mixed or bf16-true here, not in {self.precision}")

@@ -8,7 +8,7 @@ from typing import Any
 from mldlc.plan.artifact import Dataset, Decision, Lessons, Metrics, Model, Split, State, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
 from mldlc.training import config, distill_config, update_config
-from mldlc.training.cuts import check_cut
+from mldlc.training.cuts import check_blocks, check_cut
 from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer, Rung
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
@@ -27,7 +27,7 @@ SCORES = {
 }
 _STRATEGIES = "mldlc.training.strategies"
 STRATEGIES = {
-    "auto": f"{_STRATEGIES}.single",
+    "single": f"{_STRATEGIES}.single",
     "ddp": f"{_STRATEGIES}.ddp",
     "fsdp2": f"{_STRATEGIES}.fsdp2",
     "tensor_parallel": f"{_STRATEGIES}.tensor",
@@ -41,6 +41,7 @@ def train_needs(cfg: Any) -> Resources:
     """The configured threads of every device, its accelerator if one is asked for, and a process of its own."""
     if hasattr(cfg, "model"):
         check_cut(cfg)
+        check_blocks(cfg)
     devices = cfg.trainer.devices
     gpus = devices if cfg.trainer.accelerator in ("gpu", "cuda") else 0
     # torchmetrics comes with lightning anyway; named, so that the evaluation is given this process afterwards

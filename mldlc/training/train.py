@@ -23,10 +23,13 @@ from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training import language, tabular
 from mldlc.training.averaging import Averaging
 from mldlc.training.checkpoint import Checkpointer, RandomState, own_state, resumable
+from mldlc.training.checkpoint_io import Straight
 from mldlc.training.history import FORMAT, BestWeights, History, LastWeights, MonitorCheck
 from mldlc.training.job import Job
 from mldlc.training.loader import Loader
 from mldlc.training.meter import Meter
+from mldlc.training.network import prepare
+from mldlc.training.placed import placed
 from mldlc.training.ranks import Ranks
 from mldlc.training.rung import Rung, rung_of
 from mldlc.training.spec import STRATEGIES
@@ -60,7 +63,8 @@ def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
 
 def start(ctx: Context, cfg: Any, inputs: Mapping[str, Any], here: Run, entry: str) -> None:
     """Run `here` in this process, or `entry`, its name, in as many ranks as there are devices."""
-    if cfg.trainer.strategy == "auto":
+    cfg = placed(ctx, cfg, inputs)
+    if cfg.trainer.strategy == "single":
         here(ctx, cfg, inputs)
     else:
         strategy = importlib.import_module(STRATEGIES[cfg.trainer.strategy])
@@ -74,6 +78,7 @@ def train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
 
 def fit(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> None:
     """Train what `make` gives, and write the model and its history."""
+    cfg = placed(ctx, cfg, inputs)
     with quiet(ctx.log):
         _train(ctx, cfg, inputs, make)
 
@@ -84,6 +89,7 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     strategy = importlib.import_module(STRATEGIES[cfg.trainer.strategy])
     ranks = Ranks(ctx.rank, ctx.world, strategy.copies(cfg.trainer))
     job = make(ctx, cfg, inputs, ranks)
+    prepare(cfg.trainer, job.module)
     built = strategy.build(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)
     rung = rung_of(ctx, cfg, inputs, ranks, strategy) if hasattr(cfg, "rung") else None
@@ -93,6 +99,8 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
         watch.spikes.kept = own_state(resume, ranks)
     loggers = user_objects(cfg.callbacks.loggers, Logger, "callbacks.loggers") if ranks.rank == 0 else []
     trainer = build_trainer(cfg.trainer, ctx, built, watch.all, loggers, job.val is not None)
+    if strategy.family(cfg.trainer) == "whole":
+        trainer.strategy.checkpoint_io = Straight()
     if rung is not None and rung.over:
         rung.keep(job.module, watch.all)
     else:
@@ -100,7 +108,7 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
         _fit(trainer, job.module, job.train, job.val, begin)
     steps = rung.facts["step"] if rung is not None else trainer.global_step
     net = job.net
-    if cfg.trainer.strategy != "auto":
+    if cfg.trainer.strategy != "single":
         net = _whole(job, watch, strategy, ranks)
     elif watch.best is not None:
         watch.best.restore(job.module)
@@ -160,7 +168,7 @@ def _watch(
         best = BestWeights(keep, ranks, strategy.weights)
     extra = user_objects(cfg.callbacks.extra, pl.Callback, "callbacks.extra")
     mean = Averaging(cfg.callbacks.averaging) if cfg.callbacks.averaging else None
-    last = LastWeights(best, strategy.weights) if cfg.trainer.strategy != "auto" else None
+    last = LastWeights(best, strategy.weights) if cfg.trainer.strategy != "single" else None
     save = Checkpointer(ctx, train, cfg.trainer.checkpoint_every_seconds, ranks, strategy.family(cfg.trainer), spikes)
     ours: list[Any] = [
         RandomState(ranks), MonitorCheck(monitors), spikes, meter, history, best, early, *extra, rung, mean, last, save,

@@ -21,7 +21,10 @@ from mldlc.training.loop_config import LightningTrainer, Target
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 # fields of the group that are not keywords of lightning.Trainer
-OURS = {"kind", "seed", "identity", "threads", "checkpoint_every_seconds", "profiler", "micro_batches"}
+OURS = {
+    "kind", "seed", "identity", "threads", "checkpoint_every_seconds", "profiler", "micro_batches", "memory_gb",
+    "activation_checkpointing", "compile",
+}  # fmt: skip
 
 
 def seed_everything(cfg: LightningTrainer, threads: int) -> None:
@@ -70,9 +73,12 @@ def build_trainer(
     given |= {"strategy": strategy, "callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": False}
     given |= {"default_root_dir": ctx.scratch, "profiler": cfg.profiler, "use_distributed_sampler": False}
     try:
-        return pl.Trainer(**given)
+        trainer = pl.Trainer(**given)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise StepError(f"Lightning refuses these settings: {error}", where="trainer") from error
+    if cfg.precision == "16-mixed" and trainer.strategy.root_device.type == "cpu":
+        raise StepError("16-mixed needs a GPU", where="trainer.precision", hint="on CPUs there is bf16-mixed")
+    return trainer
 
 
 @contextmanager

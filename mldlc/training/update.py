@@ -59,7 +59,7 @@ class Progress:
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Write port `model`, the model at the end of the stream, `metrics`, what it scored along it, and `told`."""
-    if cfg.trainer.strategy != "auto" or cfg.trainer.accelerator not in ("cpu", "auto"):
+    if cfg.trainer.strategy != "single" or cfg.trainer.accelerator not in ("cpu", "auto"):
         raise StepError("a stream is learnt on one CPU", where="trainer", hint="use trainer=cpu")
     seed_everything(cfg.trainer, cfg.trainer.threads)
     data, start = load_tensors(inputs["table"]), load_model(inputs["start"])

@@ -49,7 +49,7 @@ class Looked:
         """Largest differences from one process, and whether they are within the tolerance."""
         groups: dict[str, Any] = {"model": MODEL | {"dropout": 0.0}, "trainer": trainer, "ingest": {"batch_size": 50}}
         if name not in self.single:
-            self.single[name] = ranked.train("auto", self.inputs, self.folder.parent / f"single-{name}", **groups)
+            self.single[name] = ranked.train("single", self.inputs, self.folder.parent / f"single-{name}", **groups)
         self.made[name] = ranked.train(self.strategy, self.inputs, self.folder / name, **groups)
         told, weight = ranked.apart(self.made[name], self.single[name])
         within = told <= ranked.LOSS and weight <= ranked.WEIGHT
@@ -103,7 +103,9 @@ class Looked:
             outcome, run = run_ranked(TRAIN, ranked.config(self.strategy, trainer=keys, **groups), self.inputs, folder)
             if outcome.status == "ran":
                 if "resized" not in self.single:
-                    self.single["resized"] = ranked.train("auto", self.inputs, self.folder.parent / "resized", **groups)
+                    self.single["resized"] = ranked.train(
+                        "single", self.inputs, self.folder.parent / "resized", **groups
+                    )
                 told, weight = ranked.apart(run, self.single["resized"])
                 within = told <= ranked.LOSS and weight <= ranked.WEIGHT and run.summary["resumed"]
                 found.append(f"{devices}: {'yes' if within else f'NO: {told:.0e}, {weight:.0e}'}")
@@ -180,7 +182,7 @@ def alone(inputs: dict[str, Artifact], folder: Path) -> list[str]:
 def main() -> None:
     """Every strategy, those of DeepSpeed first: the fork server then imports it once."""
     sys.path.insert(0, str(Path(test_resume.KIT)))
-    names = sorted(set(STRATEGIES) - {"auto"}, key=lambda name: (not name.startswith("deepspeed"), name))
+    names = sorted(set(STRATEGIES) - {"single"}, key=lambda name: (not name.startswith("deepspeed"), name))
     if importlib.util.find_spec("deepspeed") is None:
         names = [name for name in names if not name.startswith("deepspeed")]
     chosen = [name for name in names if name in sys.argv[1:] or len(sys.argv) == 1]

@@ -99,8 +99,29 @@ sys.exit(1 if heavy or code else 0)
     assert cold.returncode == 0 and cold.stderr.strip().endswith("[] True True"), cold.stderr
     warm = plan("seed=1")
     assert warm.returncode == 0, warm.stderr
+    assert plan("trainer=auto", "trainer.accelerator=cpu", "seed=1").returncode == 0
     changed_nothing = [plan(), plan()][1]
     assert changed_nothing.stderr.strip().endswith("[] False False"), changed_nothing.stderr
+
+
+@pytest.mark.slow
+def test_a_plan_tells_which_strategy_auto_chooses(adult: Job) -> None:
+    """From an answer that another process gave once; the choice moves no key, and what fits nowhere ends the plan."""
+    auto = ("trainer=auto", "trainer.accelerator=cpu", "trainer.memory_gb=1", "optimizer.lr=0.0017")
+    assert adult.plan(*auto[:-1])["train"]["action"] == "reuse"
+    waiting = adult.plan(*auto, "prepare.numeric.scale=none")["train"]
+    assert "known after probe" in waiting["note"] and waiting["advice"] == {"strategy": None}
+    told, named = adult.plan(*auto)["train"], adult.plan(auto[-1])["train"]
+    assert told["key"] == named["key"] and "strategy: ddp (2 devices of 1 GB" in told["note"]
+    needs = {need["strategy"]: need for need in told["advice"]["needs"]}
+    assert told["advice"]["strategy"] == "ddp" and needs["ddp"]["fits"] and needs["fsdp2"]["total"] > 0
+    probes = adult.repo.root / "outputs" / "cache" / "probe"
+    before = {path: path.stat().st_mtime_ns for path in probes.iterdir()}
+    done = adult.repo.mldlc("plan", "experiment=adult", *auto, "trainer.memory_gb=0.001")
+    assert done.returncode == 2 and "conf/trainer/auto.yaml" not in done.stdout
+    assert "no strategy fits these devices; a smaller ingest.batch_size" in done.stderr
+    assert "tensor_parallel" in done.stderr and "does not fit" in done.stderr
+    assert before and before == {path: path.stat().st_mtime_ns for path in probes.iterdir()}
 
 
 @pytest.mark.slow

@@ -40,13 +40,13 @@ def one_server() -> Iterator[None]:
 
 def config(strategy: str, **groups: dict[str, Any]) -> dict[str, Any]:
     """`tables.config` on as many devices as a strategy takes here."""
-    places = {"strategy": strategy, "devices": 4 if strategy == "tp_fsdp2" else 2} if strategy != "auto" else {}
+    places = {"strategy": strategy, "devices": 4 if strategy == "tp_fsdp2" else 2} if strategy != "single" else {}
     return tables.config(**groups | {"trainer": {"max_epochs": 2} | places | groups.get("trainer", {})})
 
 
 def train(strategy: str, inputs: dict[str, Artifact], folder: Path, **groups: dict[str, Any]) -> StepRun:
     """A training that must succeed, in one process for `auto`."""
-    if strategy == "auto":
+    if strategy == "single":
         return run_step(TRAIN, config(strategy, **groups), inputs, folder, threads=1)
     return ran(run_ranked(TRAIN, config(strategy, **groups), inputs, folder))
 

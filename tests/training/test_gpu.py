@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.device_count(), reason="needs a CUDA device"),
     pytest.mark.usefixtures("server", "kit"),
 ]
-NAMES = [name for name in STRATEGIES if name not in ("auto", "tensor_parallel", "tp_fsdp2", "pipeline")]
+NAMES = [name for name in STRATEGIES if name not in ("single", "tensor_parallel", "tp_fsdp2", "pipeline")]
 PLACE = {"accelerator": "gpu", "devices": 1}
 LOSS, WEIGHT = 1e-4, 2e-3  # absolute: sums of another order over some 40 steps
 
@@ -41,16 +41,16 @@ def assert_near(run: StepRun, other: StepRun, loss: float, weight: float) -> Non
 
 
 def of_one_kind(strategy: str, keys: dict[str, Any], inputs: dict[str, Artifact], folder: Path) -> StepRun:
-    """One process for `auto`, one rank for the others."""
-    if strategy == "auto":
+    """One process for `single`, one rank for the others."""
+    if strategy == "single":
         return run_step(TRAIN, keys, inputs, folder, threads=1)
     return ranked.ran(run_ranked(TRAIN, keys, inputs, folder))
 
 
 @pytest.mark.parametrize(
     ("strategy", "precision"),
-    [(name, "32-true") for name in ("auto", *NAMES)]
-    + [(n, "bf16-mixed") for n in ("auto", "fsdp2", "deepspeed_zero2")],
+    [(name, "32-true") for name in ("single", *NAMES)]
+    + [(n, "bf16-mixed") for n in ("single", "fsdp2", "deepspeed_zero2")],
 )
 def test_equals_the_cpu(strategy: str, precision: str, data: dict[str, Artifact], tmp_path: Path) -> None:
     if strategy.startswith("deepspeed"):

@@ -129,7 +129,7 @@ CASES: dict[str, dict[str, Any]] = {
 def test_equals_one_process(case: str, weighted: dict[str, Artifact], tmp_path: Path) -> None:
     groups = CASES[case]
     alone = groups | {"trainer": {k: v for k, v in groups.get("trainer", {}).items() if k != "devices"}}
-    single = ranked.train("auto", weighted, tmp_path / "single", **alone)
+    single = ranked.train("single", weighted, tmp_path / "single", **alone)
     run = ranked.train("pipeline", weighted, tmp_path / "ranks", **groups)
     ranked.assert_equal_within(run, single)
     assert run.outputs["model"].json("model.json") == single.outputs["model"].json("model.json")

@@ -28,7 +28,7 @@ ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
 thoroughly = pytest.mark.skipif(not ALL, reason="many runs: MLDLC_TEST_ALL=1")
 # the first of them starts the fork server: with DeepSpeed imported once for all
 SMOKE = ["deepspeed_zero2", "fsdp2", "ddp", "pipeline"]
-EVERY = [*SMOKE, *sorted(set(STRATEGIES) - {*SMOKE, "auto"})]
+EVERY = [*SMOKE, *sorted(set(STRATEGIES) - {*SMOKE, "single"})]
 ZERO = [name for name in EVERY if name.startswith("deepspeed")]
 
 
@@ -56,7 +56,7 @@ def test_equals_one_process(strategy: str, adult: dict[str, Artifact], tmp_path:
     """Global batch size, accumulation (also of a last odd batch) and clipping mean the same; the model is one file."""
     keys = {"accumulate_grad_batches": 2, "gradient_clip_val": 0.5}
     groups: dict[str, Any] = {"model": {"dropout": 0.0}, "trainer": keys, "ingest": {"batch_size": 50}}
-    single = train("auto", adult, tmp_path / "single", **groups)
+    single = train("single", adult, tmp_path / "single", **groups)
     run = train(strategy, adult, tmp_path / "ranks", **groups)
     assert_equal_within(run, single)
     assert sorted(run.outputs["model"].files) == ["model.json", "model.safetensors"]
@@ -132,7 +132,7 @@ def test_on_fewer_ranks(strategy: str, adult: dict[str, Artifact], tmp_path: Pat
         assert outcome.error["hint"].startswith(f"set trainer.devices={began}")
         return
     assert ran((outcome, run)).summary["resumed"]
-    assert_equal_within(run, train("auto", adult, tmp_path / "single", **groups))
+    assert_equal_within(run, train("single", adult, tmp_path / "single", **groups))
 
 
 @thoroughly
@@ -140,7 +140,7 @@ def test_on_fewer_ranks(strategy: str, adult: dict[str, Artifact], tmp_path: Pat
 def test_on_more_ranks(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
     (outcome, run), groups = resized(strategy, adult, tmp_path / "run", 3)
     assert ran((outcome, run)).summary["resumed"]
-    assert_equal_within(run, train("auto", adult, tmp_path / "single", **groups))
+    assert_equal_within(run, train("single", adult, tmp_path / "single", **groups))
 
 
 @thoroughly
@@ -153,7 +153,7 @@ def test_a_gpt_with_shared_weights(strategy: str, positions: str, song: dict[str
         "optimizer": {"kind": "sgd", "lr": 0.02, "decay": "matrices"}, "trainer": {"limit_train_batches": 20}, "ingest": {"batch_size": 16},
         "callbacks": {"checkpoint": None, "early_stopping": None},
     }  # fmt: skip
-    single = train("auto", song, tmp_path / "single", **groups)
+    single = train("single", song, tmp_path / "single", **groups)
     assert_equal_within(train(strategy, song, tmp_path / "ranks", **groups), single)
 
 
@@ -162,7 +162,7 @@ def test_a_gpt_with_shared_weights(strategy: str, positions: str, song: dict[str
 def test_bf16_means_the_same(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
     """Weights stay in fp32 under every strategy; sums in bf16 are rounded differently, so the tolerance is wider."""
     groups: dict[str, Any] = {"model": {"dropout": 0.0}, "trainer": {"precision": "bf16-mixed"}}
-    single = train("auto", adult, tmp_path / "single", **groups)
+    single = train("single", adult, tmp_path / "single", **groups)
     assert_equal_within(train(strategy, adult, tmp_path / "ranks", **groups), single, loss=1e-2, weight=5e-2)
 
 
@@ -172,7 +172,7 @@ def test_a_lightning_module_of_the_users(strategy: str, adult: dict[str, Artifac
     """Nothing in it knows of ranks: its batches are parts of the batch, its metrics their means."""
     groups: dict[str, Any] = {"model": {"kind": "custom", "target": "mynets.nets:Own"}}
     run = train(strategy, adult, tmp_path / "ranks", **groups)
-    single = train("auto", adult, tmp_path / "single", **groups)
+    single = train("single", adult, tmp_path / "single", **groups)
     assert run.summary["steps"] == single.summary["steps"]
     assert history(run)[-1]["val_loss"] == pytest.approx(history(single)[-1]["val_loss"], abs=0.05)
 
@@ -185,7 +185,7 @@ def test_rollback_after_a_spike(strategy: str, tmp_path: Path) -> None:
         "model": {"dropout": 0.0}, "trainer": {"checkpoint_every_seconds": 1e-6, "accumulate_grad_batches": 2},
     }  # fmt: skip
     watched = {"spikes": {"action": "rollback", "every": 5, "limit": 99}}
-    single = train("auto", inputs, tmp_path / "single", callbacks=watched, **groups)
+    single = train("single", inputs, tmp_path / "single", callbacks=watched, **groups)
     whole = ran(dying(strategy, inputs, tmp_path / "whole", [], 1, callbacks=watched, **groups))
     ours, theirs = ([(s["step"], sorted(s["rows"])) for s in told(run)] for run in (whole, single))
     assert ours == theirs and ours

@@ -55,7 +55,7 @@ def action_text(step: Step) -> str:
 def reasons(steps: list[Step], most: int = 4) -> list[str]:
     """Reasons of folded steps, without repeats; the rest is counted."""
     if steps[0].action in ("reuse", "in place"):
-        return [steps[0].note] if steps[0].note else []
+        return steps[0].note.split("\n") if steps[0].note else []
     found = [reason for step in steps for reason in step.reasons]
     texts = list(dict.fromkeys(reason.text() for reason in found if reason.code != "upstream_runs"))
     waits = dict.fromkeys(reason.stage for reason in found if reason.code == "upstream_runs")
@@ -64,7 +64,7 @@ def reasons(steps: list[Step], most: int = 4) -> list[str]:
     if len(texts) > most:
         texts = [*texts[: most - 1], f"... and {len(texts) - most + 1} more (mldlc why)"]
     noted = steps[0].note and (not texts or steps[0].action in ("run", "maybe"))
-    return [*texts, steps[0].note] if noted else texts
+    return [*texts, *steps[0].note.split("\n")] if noted else texts
 
 
 def closing(plan: Plan) -> str:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mldlc.plan.context import StepError
 from mldlc.training.config import FtTransformer
+from mldlc.training.models.categorical import offsets
 from mldlc.training.models.chain import Chain
 
 
@@ -31,10 +32,9 @@ class Tokens(nn.Module):
         self.bias = nn.Parameter(torch.empty(n_numeric + len(cardinalities), dim).uniform_(-bound, bound))
         self.embedding: nn.Embedding | None = None
         if cardinalities:
-            sizes = torch.tensor(list(cardinalities), dtype=torch.int32)
-            self.embedding = nn.Embedding(int(sizes.sum()), dim)
+            self.embedding = nn.Embedding(sum(cardinalities), dim)
             nn.init.uniform_(self.embedding.weight, -bound, bound)
-            self.register_buffer("offsets", (sizes.cumsum(0) - sizes).to(torch.int32), persistent=False)
+            self.register_buffer("offsets", offsets(cardinalities), persistent=False)
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         columns = [numeric[..., None] * self.weight[1:]]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mldlc.training.config import Linear
+from mldlc.training.models.categorical import offsets
 
 
 class TabularLinear(nn.Module):
@@ -25,10 +25,9 @@ class TabularLinear(nn.Module):
         nn.init.zeros_(self.numeric.bias)
         self.codes: nn.EmbeddingBag | None = None
         if cardinalities:
-            sizes = torch.tensor(list(cardinalities), dtype=torch.int32)
-            self.codes = nn.EmbeddingBag(int(sizes.sum()), out_features, mode="sum")
+            self.codes = nn.EmbeddingBag(sum(cardinalities), out_features, mode="sum")
             nn.init.zeros_(self.codes.weight)
-            self.register_buffer("offsets", (sizes.cumsum(0) - sizes).to(torch.int32), persistent=False)
+            self.register_buffer("offsets", offsets(cardinalities), persistent=False)
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         raw = self.numeric(numeric)

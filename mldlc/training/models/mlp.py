@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mldlc.training.config import Mlp
+from mldlc.training.models.categorical import offsets
 from mldlc.training.models.chain import Chain
 from mldlc.training.models.numeric import Periodic, PiecewiseLinear
 
@@ -71,9 +72,8 @@ class TabularMLP(Chain):
             width = n_numeric * numeric_dim
         self.embedding: nn.Embedding | None = None
         if cardinalities:
-            sizes = torch.tensor(list(cardinalities), dtype=torch.int32)
-            self.embedding = nn.Embedding(int(sizes.sum()), embedding_dim)
-            self.register_buffer("offsets", (sizes.cumsum(0) - sizes).to(torch.int32), persistent=False)
+            self.embedding = nn.Embedding(sum(cardinalities), embedding_dim)
+            self.register_buffer("offsets", offsets(cardinalities), persistent=False)
             width += len(cardinalities) * embedding_dim
         self.input_dropout = nn.Dropout(embedding_dropout) if embedding_dropout else None
         blocks = []

@@ -27,7 +27,8 @@ RESIZES = False
 AVERAGES = False
 ROLLS_BACK = False
 STAGES = {"deepspeed_zero1": 1, "deepspeed_zero2": 2, "deepspeed_zero3": 3, "deepspeed_offload": 3}
-BUCKET = 200_000_000  # elements that are reduced together, at most
+BUCKET = 200_000_000  # elements that are reduced or gathered together, at most
+GOES = 8  # in which a model is reduced or gathered, at least: a bucket of all of it would undo what sharding saves
 ALIGNED = 4096  # what DeepSpeed wants a multiple of, on any number of ranks
 WHOLE = 100_000  # parameters of fewer elements stay on every rank in stage 3, at most
 
@@ -67,15 +68,18 @@ def build(cfg: Any, module: pl.LightningModule) -> DeepSpeedStrategy:
 
 
 def settings(cfg: Any, module: nn.Module, cpu: bool) -> dict[str, Any]:
-    """DeepSpeed's own config of a stage. Its buffers are as large as it says, so it says no more than there is."""
+    """DeepSpeed's own config of a stage. Its buffers are as large as it says, so it says no more than it needs."""
     count = sum(parameter.numel() for parameter in module.parameters())
-    bucket, stage = min(BUCKET, -(-count // ALIGNED) * ALIGNED), STAGES[cfg.strategy]
+    bucket, stage = bucket_of(count), STAGES[cfg.strategy]
     zero: dict[str, Any] = {
         "stage": stage, "contiguous_gradients": True, "overlap_comm": not cpu, "reduce_bucket_size": bucket,
         "allgather_bucket_size": bucket,
     }  # fmt: skip
     if stage == 3:
-        zero["stage3_param_persistence_threshold"] = min(WHOLE, count // 100)
+        zero |= {
+            "stage3_param_persistence_threshold": min(WHOLE, count // 100), "stage3_prefetch_bucket_size": bucket,
+            "stage3_max_live_parameters": bucket, "stage3_max_reuse_distance": bucket,
+        }  # fmt: skip
     if cfg.strategy == "deepspeed_offload":
         place = {"device": "cpu", "pin_memory": not cpu}
         zero |= {"offload_optimizer": place, "offload_param": place}
@@ -88,6 +92,11 @@ def settings(cfg: Any, module: nn.Module, cpu: bool) -> dict[str, Any]:
     if cfg.precision == "bf16-true":
         found["bf16"] = {"enabled": True}
     return found
+
+
+def bucket_of(count: int) -> int:
+    """Elements of a bucket for a model of so many."""
+    return min(BUCKET, -(-count // GOES // ALIGNED) * ALIGNED)
 
 
 class Zero(DeepSpeedStrategy):

@@ -65,4 +65,4 @@ def blocks(net: nn.Module) -> list[nn.Module]:
 def weights(module: pl.LightningModule) -> dict[str, Tensor]:
     """All weights on the CPU, on rank 0 only; a collective."""
     found = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    return {name: tensor.clone() for name, tensor in found.items()}
+    return {name: found.pop(name).clone() for name in list(found)}

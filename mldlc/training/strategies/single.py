@@ -1,4 +1,4 @@
-"""`strategy: auto` on one device: no other process, nothing to gather."""
+"""`strategy: single`, on one device: no other process, nothing to gather."""
 
 from __future__ import annotations
 

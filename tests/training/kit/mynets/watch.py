@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import psutil
+import torch
 from lightning.pytorch.loggers.logger import DummyLogger
 
 
@@ -75,3 +76,17 @@ def _digest(module):
     for tensor in module.state_dict().values():
         sums.update(tensor.numpy().tobytes())
     return sums.hexdigest()
+
+
+class Levels(pl.Callback):
+    """Writes down whether torch was told to be deterministic, and whether only to warn."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_train_start(self, trainer, pl_module):
+        levels = [torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()]
+        self.file.write_text(json.dumps(levels))
+
+    def on_train_end(self, trainer, pl_module):
+        torch.use_deterministic_algorithms(False)
