@@ -53,7 +53,8 @@ class Chosen:
             pieces = order.pieces(epoch, lane, window)
             rows = [self.starts[p.block] + self.within(p.block)[p.first : p.last] for p in pieces]
             if rows:
-                found[order.places(epoch, lane, window, lanes)] = np.concatenate(rows)
+                places = order.places(epoch, lane, window, lanes)
+                found[slice(None) if places is None else places] = np.concatenate(rows)
         return found
 
 
@@ -123,10 +124,11 @@ class Buffer:
         places, at = self.order.places(epoch, lane, window, self.lanes), 0
         for piece in self.order.pieces(epoch, lane, window):
             columns, rows = self._read(lane, piece), self.chosen.picked(piece)
-            here = places[at : at + piece.last - piece.first]
+            end = at + piece.last - piece.first
+            here = slice(at, end) if places is None else places[at:end]
             for field, array in zip(self.fields, arrays, strict=True):
                 put(array, here, field.take(columns, rows))
-            at += len(here)
+            at = end
 
     def _read(self, lane: int, piece: Piece) -> Columns:
         """The columns of a block; one that is decoded is kept until its rows are used up, by the lane's next window."""
@@ -150,9 +152,9 @@ def _empty(rows: int, field: Field) -> np.ndarray:
     return raw[begin : begin + size].view(field.dtype).reshape(rows, *field.shape)
 
 
-def put(array: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
+def put(array: np.ndarray, places: np.ndarray | slice, values: np.ndarray) -> None:
     """`array[places] = values`; whole rows are moved as one item each, which NumPy does several times as fast."""
-    if values.ndim == 1:
+    if values.ndim == 1 or isinstance(places, slice):
         array[places] = values
     elif values.shape[1]:
         size = values.dtype.itemsize * values.shape[1]

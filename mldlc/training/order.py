@@ -87,13 +87,17 @@ class Order:
             start, number = last, number + 1
         return pieces
 
-    def places(self, epoch: int, lane: int, window: int, lanes: range) -> np.ndarray:
+    def places(self, epoch: int, lane: int, window: int, lanes: range) -> np.ndarray | None:
         """Where the rows of `pieces` go in the window of some `lanes`, batch after batch, lane after lane: (n,) int64.
+
+        None: one after another, as a lane alone that is not shuffled has them.
 
         A lane draws one permutation an epoch, and each of its windows turns it by a draw of its own: to draw one for
         every window would take as long as to read the rows.
         """
         first, end = self.bounds(window)
+        if not self.shuffle and len(lanes) == 1:
+            return None
         if not self.shuffle:
             return self._dealt(self.before(np.arange(first, end + 1)), lane, lanes)
         begin, stop = int(self.before(first)), int(self.before(end))

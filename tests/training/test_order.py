@@ -23,7 +23,8 @@ def batches(order: Order, epoch: int, lanes: range) -> list[list[Row]]:
         for lane in lanes:
             pieces = order.pieces(epoch, lane, window)
             read = [(piece.block, row) for piece in pieces for row in range(piece.first, piece.last)]
-            places = order.places(epoch, lane, window, lanes)
+            told = order.places(epoch, lane, window, lanes)
+            places = range(len(read)) if told is None else told.tolist()
             assert len(read) == len(places)
             for row, place in zip(read, places, strict=True):
                 assert rows[place] == (-1, -1), "no two rows at one place"
@@ -85,5 +86,6 @@ def test_rows_are_mixed() -> None:
     assert min(len({block for block, _ in part}) for part in found) > 4
     near = sum(a[0] == b[0] and abs(a[1] - b[1]) == 1 for part in found for a, b in itertools.pairwise(part))
     assert near < 0.05 * order.rows
-    dealt = {tuple(order.places(0, 0, window, range(4))) for window in range(order.windows)}
+    places = [order.places(0, 0, window, range(4)) for window in range(order.windows)]
+    dealt = {tuple(some) for some in places if some is not None}
     assert len(dealt) == order.windows
