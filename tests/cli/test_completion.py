@@ -20,6 +20,7 @@ from mldlc.cli.completion.answer import answer
 from mldlc.cli.completion.line import parse
 from tests.cli.terminal import typed
 from tests.projects import Repository, repository
+from tests.thorough import ALL
 
 BASH_BREAKS = " \t\n\"'><=;|&(:"
 
@@ -143,7 +144,7 @@ def told(root: Path, outputs: Path) -> list[list[str]]:
         del os.environ["MLDLC_OUTPUTS"]
 
 
-@settings(max_examples=20 if os.environ.get("MLDLC_TEST_ALL") else 3, deadline=None)
+@settings(max_examples=20 if ALL else 3, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(EDITS)), st.integers(1, 3), st.booleans()), min_size=1, max_size=4))
 def test_no_edit_goes_unseen(edits: list[tuple[str, int, bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -23,6 +23,7 @@ from mldlc.compiler.pipeline import compile_plan
 from mldlc.plan.diagnostic import DiagnosticError
 from tests.config.conftest import commit, git, write
 from tests.projects import TALLY, repository
+from tests.thorough import ALL
 
 MANIFEST = "name: chain\nconf: conf\ncode: [src]\nextends: [../shared, 'git://main:conf@../team']\n"
 ROOT = """\
@@ -200,10 +201,7 @@ def test_each_edit_is_seen() -> None:
         assert unseen == {"option"}, "edits that this plan has nothing to tell of"
 
 
-MANY = bool(os.environ.get("MLDLC_TEST_ALL"))
-
-
-@settings(max_examples=150 if MANY else 3, deadline=None, derandomize=not MANY, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=150 if ALL else 3, deadline=None, derandomize=not ALL, phases=[Phase.explicit, Phase.generate])
 @example([("manifest", 3), ("data folder", 5)])  # the new folder gets the inode of the old one
 @given(st.lists(st.tuples(st.sampled_from(sorted(EDITS)), st.integers(1, 5)), min_size=2, max_size=5))
 def test_no_row_of_edits_goes_unseen(edits: list[tuple[str, int]]) -> None:

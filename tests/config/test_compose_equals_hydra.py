@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from mldlc.config.compose import Request, compose
 from mldlc.config.project import Project, find_project
 from mldlc.plan.diagnostic import DiagnosticError
 from tests.config.conftest import FILES, write
+from tests.thorough import ALL
 
 LIGHT = FILES["conf/config.yaml"] + (
     "ref: ${model}\ntext: '${name}/${.seed}-${optimizer.kind}'\nhome: ${oc.env:HOME}\nwhere: ${home}/x\n"
@@ -182,7 +182,6 @@ SWEPT_LINE = st.builds(
     lambda sign, key, values: f"{sign}{key}={','.join(values)}",
     st.sampled_from(["", "", "+", "++"]), SET, st.lists(VALUES, min_size=2, max_size=3),
 )  # fmt: skip
-ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
 
 
 @settings(max_examples=3000 if ALL else 12, **QUIET)
@@ -223,14 +222,14 @@ def test_points_of_a_sweep_are_what_hydra_composes(
 
 
 @pytest.mark.slow
-@settings(max_examples=1000 if ALL else 60, **QUIET)
+@settings(max_examples=1000 if ALL else 30, **QUIET)
 @given(kind=KINDS, overrides=LISTS)
 def test_many_runs(projects: dict[str, Project], kind: str, overrides: list[str]) -> None:
     check_run(projects[kind], overrides)
 
 
 @pytest.mark.slow
-@settings(max_examples=400 if ALL else 20, **QUIET)
+@settings(max_examples=400 if ALL else 10, **QUIET)
 @given(kind=KINDS, overrides=SWEPT)
 def test_many_sweeps(projects: dict[str, Project], kind: str, overrides: list[str]) -> None:
     check_sweep(projects[kind], overrides)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +70,6 @@ def housing(tmp_path_factory: pytest.TempPathFactory) -> Job:
 def _no_outputs_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own MLDLC_OUTPUTS must not leak into the tests."""
     monkeypatch.delenv("MLDLC_OUTPUTS", raising=False)
-
-
-def thorough() -> bool:
-    """Whether `make test-all` asked for what takes minutes."""
-    return bool(os.environ.get("MLDLC_TEST_ALL"))
 
 
 def artifact_digests(outputs: Path, run: str) -> dict[str, dict[str, str]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import execute, thorough
+from tests.e2e.conftest import execute
 from tests.projects import Repository
+from tests.thorough import thoroughly
 
 GOAL = 0.98
 
@@ -20,7 +21,7 @@ def test_digits_reach_their_goal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not thorough(), reason="five full trainings: make test-all")
+@thoroughly
 def test_the_goal_holds_in_the_mean_over_five_split_seeds(tmp_path: Path) -> None:
     repo = Repository(tmp_path)
     values = [execute(repo, "digits_cnn", f"split.seed={seed}")["metrics"]["test"]["accuracy"] for seed in range(5)]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import execute, thorough
+from tests.e2e.conftest import execute
 from tests.projects import Repository
+from tests.thorough import thoroughly
 
 QUICK = (
     "trainer.max_epochs=1",
@@ -74,7 +75,7 @@ def test_students_share_lessons_and_twins_and_teachers_come_by_reference(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not thorough(), reason="eleven full trainings: make test-all")
+@thoroughly
 def test_the_student_keeps_the_metric_and_beats_its_twin_over_five_seeds(tmp_path: Path) -> None:
     repo = Repository(tmp_path)
     seeds = ",".join(map(str, range(SEEDS)))

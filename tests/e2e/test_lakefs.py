@@ -13,16 +13,15 @@ import pytest
 
 from mldlc.plan.versions import Commit
 from mldlc.store.lakefs.versions import LakeFSVersions
-from tests.e2e.conftest import thorough
 from tests.e2e.test_versions import FILES
 from tests.lakefs_double.running import running
 from tests.lakefs_double.server import ACCESS_KEY, SECRET_KEY, Double
 from tests.projects import Repository
 from tests.store.lakefs.test_secrets import TOKENS
+from tests.thorough import thoroughly
 
 READ = "source.path=lakefs://lake@main/raw/*.csv"
 PUBLISH = ("versions=lakefs", "versions.repository=lake")
-thoroughly = pytest.mark.skipif(not thorough(), reason="many runs: MLDLC_TEST_ALL=1")
 
 
 class Lake(NamedTuple):

@@ -14,9 +14,10 @@ from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.table import Table
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
-from tests.e2e.conftest import Job, artifact_digests, execute, thorough
+from tests.e2e.conftest import Job, artifact_digests, execute
 from tests.projects import Repository
 from tests.shared_data import shared
+from tests.thorough import thoroughly
 
 DATA = ("collect", "expect", "split", "profile", "prepare")
 
@@ -167,7 +168,7 @@ def test_a_gate_outside_its_bounds_rejects(adult: Job) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not thorough(), reason="five full trainings of each: make test-all")
+@thoroughly
 @pytest.mark.parametrize(
     ("experiment", "goals"), [("adult", {"auroc": 0.905, "accuracy": 0.85}), ("housing", {"r2": 0.78})]
 )

@@ -26,8 +26,16 @@ def test_the_same_seed_twice_gives_the_same_bytes_of_every_kind(tmp_path: Path) 
     )
     bare = ("~lifecycle.stages.report", "~lifecycle.stages.profile")
     jobs = [
-        ("adult", *limits, *whole, "xai=permutation"),
-        ("adult", "-m", *limits, "lifecycle=sweep", "ensemble=mean", "optimizer.lr=0.001,0.002"),
+        (
+            "adult",
+            "-m",
+            *limits,
+            *whole,
+            "xai=permutation",
+            "lifecycle=sweep",
+            "ensemble=mean",
+            "optimizer.lr=0.001,0.002",
+        ),
         ("adult", *limits, "sweep=halving", "sweep.sampler=grid", "sweep.finish=false", "optimizer.lr=0.001,0.002"),
         ("shakespeare", "scope=open", "trainer.max_epochs=2", "trainer.limit_train_batches=20", "model.dim=32"),
         (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import execute, thorough
+from tests.e2e.conftest import execute
 from tests.projects import Repository
 from tests.thorough import thoroughly
 
@@ -44,7 +44,7 @@ def test_two_ranks_that_share_the_model_train_it_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not thorough(), reason="ten minutes on two quiet cores: make test-all")
+@thoroughly
 def test_the_whole_training_has_what_was_asked_for_where_nanogpt_quotes_1_88(tmp_path: Path) -> None:
     test = execute(Repository(tmp_path), "shakespeare")["metrics"]["test"]
     print(f"shakespeare: {test['nats_per_character']:.4f} nats a character")

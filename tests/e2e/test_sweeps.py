@@ -6,18 +6,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
-from tests.e2e.conftest import artifact_digests, execute, thorough
+from tests.e2e.conftest import artifact_digests, execute
 from tests.projects import Repository
+from tests.thorough import thoroughly
 
 QUICK = ("trainer.max_epochs=1", "trainer.limit_train_batches=4", "scope=open")
-minutes = pytest.mark.skipif(not thorough(), reason="dozens of trainings: make test-all")
 
 
-@minutes
+@thoroughly
 def test_all_points_of_the_adult_sweep_run_to_the_end(tmp_path: Path) -> None:
     repo = Repository(tmp_path)
     found = execute(repo, "adult_sweep", *QUICK)
@@ -30,7 +28,7 @@ def test_all_points_of_the_adult_sweep_run_to_the_end(tmp_path: Path) -> None:
     assert execute(repo, "adult_sweep", *QUICK)["counts"]["run"] == 0
 
 
-@minutes
+@thoroughly
 def test_label_fixes_are_compared_with_work_on_the_model(tmp_path: Path) -> None:
     vary = "sweep.vary={labels: [drop, relabel], optimizer.lr: [0.004]}"
     found = execute(Repository(tmp_path), "adult", *QUICK, "lifecycle=sweep", "sweep=grid", vary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.thorough import thoroughly
 from tests.training import tables
 
 CAP = 40  # megabytes over what the process has after a small training
@@ -27,7 +27,7 @@ def _table(folder: Path, rows: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("MLDLC_TEST_ALL"), reason="writes 160 MB and trains on it: MLDLC_TEST_ALL=1")
+@thoroughly
 def test_a_table_of_four_caps_trains_within_the_cap(tmp_path: Path) -> None:
     _table(tmp_path / "small", 5000)
     _table(tmp_path / "large", ROWS)

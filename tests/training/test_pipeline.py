@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,9 +26,9 @@ from mldlc.training.stages import Stage
 from mldlc.training.strategies import pipeline
 from tests.ranked_step import run_ranked
 from tests.step_harness import validated
+from tests.thorough import thoroughly
 from tests.training import ranked, tables
 
-thoroughly = pytest.mark.skipif(not os.environ.get("MLDLC_TEST_ALL"), reason="many runs: MLDLC_TEST_ALL=1")
 TABLE = (torch.randn(5, 3), torch.randint(4, (5, 2), dtype=torch.int32))
 TEXT = (torch.randint(9, (3, 6)),)
 NETS: dict[str, tuple[Any, tuple[Tensor, ...], int]] = {

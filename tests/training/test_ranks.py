@@ -6,7 +6,6 @@ Ordinary runs look at four strategies; MLDLC_TEST_ALL=1 at all of them, at more 
 from __future__ import annotations
 
 import importlib.util
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,12 @@ from mldlc.artifacts.model import load_model
 from mldlc.training.spec import STRATEGIES, TRAIN
 from tests.ranked_step import run_ranked
 from tests.shared_data import shared
+from tests.thorough import ALL, thoroughly
 from tests.training import ranked, tables
 from tests.training.ranked import FED, RESIZED, assert_equal_within, config, dying, history, ran, train
 from tests.training.test_spikes import poisoned, told
 
 pytestmark = pytest.mark.usefixtures("server", "kit")
-ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
-thoroughly = pytest.mark.skipif(not ALL, reason="many runs: MLDLC_TEST_ALL=1")
 # the first of them starts the fork server: with DeepSpeed imported once for all
 SMOKE = ["deepspeed_zero2", "fsdp2", "ddp", "pipeline"]
 EVERY = [*SMOKE, *sorted(set(STRATEGIES) - {*SMOKE, "single"})]

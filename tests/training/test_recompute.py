@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from mldlc.training.network import compile_blocks
 from mldlc.training.recompute import recompute
 from mldlc.training.spec import TRAIN
 from tests.step_harness import run_step
+from tests.thorough import thoroughly
 from tests.training import ranked, tables
 
-ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
 NONE = {"checkpoint": None, "early_stopping": None}
 NUMBERS, CODES = torch.randn(16, 5, generator=torch.manual_seed(1)), torch.randint(3, (16, 2), dtype=torch.int32)
 TOKENS = torch.randint(20, (4, 12))
@@ -97,7 +96,7 @@ def test_a_training_gives_the_same_bytes(two: dict[str, Artifact], tmp_path: Pat
     assert ranked.equal_bytes(plain, again)
 
 
-@pytest.mark.skipif(not ALL, reason="many runs: MLDLC_TEST_ALL=1")
+@thoroughly
 @pytest.mark.parametrize(
     "strategy", ["ddp", "fsdp2", "deepspeed_zero2", "deepspeed_zero3", "tensor_parallel", "pipeline"]
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from mldlc.plan.context import StepError
 from mldlc.training.spec import RUNG, TRAIN
 from tests.ranked_step import run_ranked
 from tests.step_harness import StepRun, run_step
+from tests.thorough import thoroughly
 from tests.training import tables
 
 EARLY = {"early_stopping": {"patience": 1, "min_delta": 10.0}}
@@ -61,7 +61,7 @@ def test_what_cannot_be_cut_is_refused(name: str, value: Any, tmp_path: Path) ->
         run_step(RUNG, config, tables.blobs(tmp_path / "in", rows=200), tmp_path / "out", threads=1)
 
 
-@pytest.mark.skipif(not os.environ.get("MLDLC_TEST_ALL"), reason="starts ranks: MLDLC_TEST_ALL=1")
+@thoroughly
 def test_pieces_on_two_ranks_equal_the_whole_on_two(tmp_path: Path) -> None:
     inputs: dict[str, Artifact] = dict(tables.blobs(tmp_path / "in", rows=300))
     config = tables.config(trainer={"max_epochs": 3, "strategy": "ddp", "devices": 2})

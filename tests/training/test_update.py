@@ -25,10 +25,10 @@ from mldlc.training.learner import replayed
 from mldlc.training.prequential import scored
 from mldlc.training.spec import TRAIN, UPDATE
 from tests.step_harness import HarnessContext, StepRun, artifact, run_step
+from tests.thorough import ALL
 from tests.training import tables
 from tests.training.test_distillation import carded
 
-ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
 ONLINE = {"kind": "online", "batch_size": 16, "snapshot_every": 10, "windows": 8}
 BATCH = {"kind": "batch", "batch_size": 100, "epochs": 3, "replay": 0.3, "rate": 1.0, "windows": 8}
 

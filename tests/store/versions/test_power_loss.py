@@ -19,8 +19,8 @@ from mldlc.store.versions.embedded import EmbeddedVersions, open_versions
 from tests.store.making import age
 from tests.store.versions.making import commit_on, contents, versions_in
 from tests.store.versions.power import VARIANTS, Folder, Recorder, survivor
+from tests.thorough import ALL
 
-FULL = bool(os.environ.get("MLDLC_TEST_ALL"))
 Work = Callable[[EmbeddedVersions, Path], None]
 
 
@@ -125,7 +125,7 @@ def test_power_loss(tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatc
     final = contents(versions, "main")
     chance = random.Random(5)
     tried = Counter[str]()
-    step = 1 if FULL else 1 + len(recorder.events) // 60
+    step = 1 if ALL else 1 + len(recorder.events) // 60
     for number, disk in recorder.states():
         if number % step and number != len(recorder.events):
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from mldlc.store.verify import verify
 from mldlc.store.versions.embedded import EmbeddedVersions, open_versions
 from mldlc.store.versions.publish import publish
 from tests.store.versions.making import commit_on, contents
+from tests.thorough import ALL
 
 FORK = multiprocessing.get_context("fork")
-FULL = bool(os.environ.get("MLDLC_TEST_ALL"))
 
 
 def test_a_merge_carries_the_lineage_the_tag_and_drops_the_draft(versions: EmbeddedVersions) -> None:
@@ -217,7 +216,7 @@ def _publisher(root: Path, writer: int, rounds: int) -> None:
 
 
 def test_no_commit_of_eight_processes_is_lost(tmp_path: Path) -> None:
-    rounds = 50 if FULL else 8
+    rounds = 50 if ALL else 8
     children = [FORK.Process(target=_publisher, args=(tmp_path, writer, rounds)) for writer in range(8)]
     for child in children:
         child.start()
@@ -264,7 +263,7 @@ def test_a_branch_that_is_deleted_and_made_again_loses_nothing_and_resurrects_no
     versions = open_versions(open_store(tmp_path))
     versions.branch("exp", "main")
     result = FORK.Queue()
-    rounds = 40 if FULL else 12
+    rounds = 40 if ALL else 12
     children = [FORK.Process(target=_publish_on_exp, args=(tmp_path, writer, rounds, result)) for writer in range(3)]
     children.append(FORK.Process(target=_remake, args=(tmp_path, 2 * rounds)))
     for child in children:

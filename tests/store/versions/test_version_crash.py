@@ -17,9 +17,10 @@ from mldlc.store.verify import verify
 from mldlc.store.versions.embedded import EmbeddedVersions, open_versions
 from tests.store.making import age
 from tests.store.versions.making import contents
+from tests.thorough import ALL
 
 FORK = multiprocessing.get_context("fork")
-KILLS = 100 if os.environ.get("MLDLC_TEST_ALL") else 30
+KILLS = 100 if ALL else 30
 
 
 def _data(round: int, name: str) -> bytes:
