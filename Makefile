@@ -30,15 +30,15 @@ bench: $(VENV)/.test  ## the measurements of tests/bench, as a table
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e .
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e ".[test]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run  # with what the tests need: types are checked in them, too
-	$(BIN)/pip install -q -c constraints.txt -e ".[test,dev]"
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e ".[test,dev]"
 	@touch $(VENV)/.test $@
 
 clean:  ## remove the virtual environment and everything generated
