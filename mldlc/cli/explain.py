@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mldlc.cli.frame import config_arguments, emit, request_from
+from mldlc.cli.frame import config_arguments, emit, name_of_subject, request_from
 from mldlc.plan.codec import encode
 from mldlc.plan.diagnostic import DiagnosticError, did_you_mean, fail
 
@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the writers of the key (of every key below it, for a group)."""
+    name_of_subject(args, "key")
     from mldlc.config.compose import Request, compose
     from mldlc.config.lock import unpinned
 

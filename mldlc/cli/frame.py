@@ -118,6 +118,14 @@ def config_arguments(parser: argparse.ArgumentParser, *, selection: bool = True)
         parser.add_argument("--force", action="append", default=[], metavar="STAGE", help="run this stage in any case")
 
 
+def name_of_subject(args: argparse.Namespace, positional: str) -> None:
+    """Take what is no override for the `positional` that the verb is about, wherever it stands among the overrides."""
+    words = [getattr(args, positional), *args.overrides]
+    at = next((n for n, word in enumerate(words) if "=" not in word and not word.startswith(("~", "+"))), 0)
+    setattr(args, positional, words.pop(at))
+    args.overrides = words
+
+
 def request_from(args: argparse.Namespace) -> Any:
     """The CompileRequest of the arguments."""
     from mldlc.compiler.draft import CompileRequest, Selection

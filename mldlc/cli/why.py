@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mldlc.cli.frame import compile_from, config_arguments, emit
+from mldlc.cli.frame import compile_from, config_arguments, emit, name_of_subject
 from mldlc.plan.codec import encode, flatten
 from mldlc.plan.diagnostic import did_you_mean, fail
 from mldlc.plan.plan import Plan
@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the parts of the stage's step(s)."""
+    name_of_subject(args, "stage")
     plan = compile_from(args)
     steps = [step for step in plan.steps if args.stage in (step.stage, step.id)]
     if not steps:

@@ -9,13 +9,19 @@ from pathlib import Path
 from mldlc.compiler.draft import Draft, DraftPoint
 from mldlc.config.compose import Request, compose
 from mldlc.config.lock import floating, unpinned
+from mldlc.plan.diagnostic import DiagnosticError
 
 
 def run(draft: Draft) -> None:
     """Compose all points; find the outputs root and the plan's name."""
     ask = draft.ask
     request = Request(ask.config_name, ask.overrides, ask.multirun, ask.config_dir, ask.points)
-    composition = compose(ask.project, request)
+    try:
+        composition = compose(ask.project, request)
+    except DiagnosticError as error:
+        from mldlc.compiler.rest import mistakes_of_the_rest
+
+        raise DiagnosticError([*error.diagnostics, *mistakes_of_the_rest(draft, error.diagnostics)]) from error
     draft.composition = composition
     draft.points = tuple(DraftPoint(p.id, p.overrides, p.config) for p in composition.points)
     draft.files = composition.files

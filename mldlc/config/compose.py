@@ -156,10 +156,10 @@ class _Sweep:
         ]
 
     def _failed(self) -> DiagnosticError:
-        """All the mistakes, each once, by place."""
-        by_place = sorted(
-            dict.fromkeys(self._errors), key=lambda d: (d.where.file, d.where.line) if d.where else ("", 0)
-        )
+        """All the mistakes, each once, by place. What an override that cannot be read would have set is not missed."""
+        unread = {item.found.partition("=")[0] for item in self._errors if item.code == "bad_override"}
+        told = [item for item in self._errors if item.code != "missing_value" or item.key not in unread]
+        by_place = sorted(dict.fromkeys(told), key=lambda d: (d.where.file, d.where.line) if d.where else ("", 0))
         return DiagnosticError(by_place)
 
     def _usable(self) -> list[Item]:

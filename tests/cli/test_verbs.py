@@ -132,6 +132,7 @@ def test_graph_why_explain(repo: Repository) -> None:
     repo.mldlc("run")
     why = repo.mldlc("why", "b", "second.value=7").stdout
     assert "~   second.value = 7   (was 2)" in why
+    assert repo.mldlc("why", "second.value=7", "b").stdout == why
     assert repo.mldlc("why", "bb").returncode == 2
     explained = repo.mldlc("explain", "second.value", "second.value=7").stdout.splitlines()
     assert "conf/second/default.yaml:1" in explained[1] and explained[2].strip().startswith("-> command line")

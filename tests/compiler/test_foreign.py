@@ -1,4 +1,4 @@
-"""What Lightning's users type in `trainer` gets its translation, as a new key and as one that should exist."""
+"""What users of Lightning and Hydra type gets its translation, as a new key and as one that should exist."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from mldlc.plan.diagnostic import DiagnosticError
         ("trainer.epochs=3", "'max_epochs'"),
         ("trainer.num_nodes=2", "one machine"),
         ("trainer.strategy=ddp_spawn", "trainer=ddp"),
+        ("model._target_=torch.nn.Linear", "model=custom model.target=torch.nn:Linear"),
     ],
 )
-def test_a_name_of_lightnings_is_translated(override: str, hint: str, tmp_path: Path) -> None:
+def test_a_name_from_elsewhere_is_translated(override: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(DiagnosticError) as caught:
         compile_plan(CompileRequest(tmp_path, ("experiment=adult", override)))
     (told,) = caught.value.diagnostics
