@@ -17,7 +17,7 @@ KINDS = {
     "logits": ("", (), "Rate, temperature and weight were chosen"),
     "features": (
         ", by a hidden layer too",
-        ("distill=features",),
+        ("distill=features", "distill.hidden_weight=0.03"),
         "As logits, and the weight of the hidden layer was chosen",
     ),
     "ensemble": (
