@@ -53,11 +53,12 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
 def measure(question: Mapping[str, Any]) -> dict[str, Any]:
     """The footprint that a question asks for, in bytes; StepError for a network that cannot be measured.
 
-    parameters, trained: how many there are, and get gradients; weights, trainable: their bytes. buffers. blocks:
+    parameters, trained: how many there are, and get gradients; weights, trainable: their bytes; sizes: elements of each
+    that gets gradients, in their order. buffers. blocks:
     weights of each part that `fully_shard` takes by itself. cut: of the weights that tensor parallelism shares out, by
     number of ranks. bucket: elements of a bucket of DeepSpeed's. steps: by number of rows, {activations: kept for the
-    backward pass; forward, backward: most that lives beside weights then; bare: the latter without gradients; shared:
-    with one of `devices` parts of them}. validation: most that lives in one beside weights. known: rows of the data.
+    backward pass; forward: most that lives beside weights then; backward: (gradients, all else beside weights) of the
+    moments that could be the worst}. validation: most that lives in one beside weights. known: rows of the data.
     device: bytes of the smallest GPU, None on CPUs.
     """
     cfg = _Groups(question)
@@ -100,6 +101,7 @@ def _counted(cfg: Any, question: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "parameters": count,
         "trained": sum(p.numel() for p in net.parameters() if p.requires_grad),
+        "sizes": [p.numel() for p in net.parameters() if p.requires_grad],
         "bucket": bucket_of(count),
         "weights": _bytes(net.parameters()),
         "trainable": _bytes(p for p in net.parameters() if p.requires_grad),
@@ -181,11 +183,11 @@ def _cast(question: Mapping[str, Any], device: str) -> AbstractContextManager[An
     return nullcontext() if mixed is None else torch.autocast(device, dtype=mixed)
 
 
-def _step(module: TabularModule, question: Mapping[str, Any], rows: int, device: str) -> dict[str, int]:
+def _step(module: TabularModule, question: Mapping[str, Any], rows: int, device: str) -> dict[str, Any]:
     """Forward and backward of one batch."""
     module.train()
     known = [*module.parameters(), *module.buffers()]
-    live, saved = Live(known, 1 / question["devices"]), Saved(known)
+    live, saved = Live(known), Saved(known)
     hooks = [
         p.register_post_accumulate_grad_hook(lambda p: live.own(p.grad)) for p in module.parameters() if p.requires_grad
     ]
@@ -199,8 +201,7 @@ def _step(module: TabularModule, question: Mapping[str, Any], rows: int, device:
     for hook in hooks:
         hook.remove()
     module.zero_grad()
-    peaks = {"backward": live.peak, "bare": live.bare, "shared": live.shared}
-    return {"activations": saved.bytes, "forward": forward, **peaks}
+    return {"activations": saved.bytes, "forward": forward, "backward": live.worst()}
 
 
 @torch.no_grad()

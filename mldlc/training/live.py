@@ -15,15 +15,15 @@ from torch.utils._pytree import tree_leaves
 class Live(TorchDispatchMode):
     """While it is entered, sees every tensor that an operation makes; a storage counts once, until it is freed.
 
-    peak: most bytes so far. bare, shared: the same without what `own` was told of, and with a part of it. now: bytes at
-    this moment.
+    peak: most bytes so far. now: bytes at this moment. owned: those of them that `own` was told of. rest: for each
+    number of owned bytes, the most of all others that lived meanwhile.
     """
 
-    def __init__(self, known: Iterable[Tensor], part: float = 1.0) -> None:
+    def __init__(self, known: Iterable[Tensor]) -> None:
         """known: tensors that count nothing, as parameters and buffers do elsewhere."""
         super().__init__()
-        self.part = part
-        self.now = self.peak = self.bare = self.shared = self.owned = 0
+        self.now = self.peak = self.owned = 0
+        self.rest: dict[int, int] = {}
         self._sizes: dict[int, int] = {_place(tensor): 0 for tensor in known}
         self._owned: set[int] = set()
 
@@ -44,21 +44,28 @@ class Live(TorchDispatchMode):
         self._mark()
 
     def own(self, tensor: Tensor) -> None:
-        """Leave a living tensor out of `bare`: a gradient, which has a line of its own."""
+        """Count a living tensor by itself: a gradient, of which a strategy may keep a part, or a copy."""
         place = _place(tensor)
         if place not in self._owned and self._sizes.get(place):
             self._owned.add(place)
             self.owned += self._sizes[place]
 
     def restart(self) -> None:
-        """Let the peaks begin at what lives now."""
-        self.peak = self.bare = self.shared = 0
+        """Let peak and rest begin at what lives now."""
+        self.peak, self.rest = 0, {}
         self._mark()
+
+    def worst(self) -> list[list[int]]:
+        """(owned, rest) of the moments that could be the worst: none had more of both."""
+        found: list[list[int]] = []
+        for owned, rest in sorted(self.rest.items(), reverse=True):
+            if not found or rest > found[-1][1]:
+                found.append([owned, rest])
+        return found
 
     def _mark(self) -> None:
         self.peak = max(self.peak, self.now)
-        bare = self.now - self.owned
-        self.bare, self.shared = max(self.bare, bare), max(self.shared, bare + int(self.owned * self.part))
+        self.rest[self.owned] = max(self.rest.get(self.owned, 0), self.now - self.owned)
 
     def _free(self, place: int) -> None:
         size = self._sizes.pop(place)

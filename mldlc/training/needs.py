@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 PARTS = ("weights", "gradients", "states", "activations", "working", "copies")
@@ -43,15 +44,17 @@ class Need:
 class Load:
     """A model under the settings of a trainer, for N = `devices`. footprint: see `mldlc.training.footprint.measure`.
 
-    bucket: bytes of gradients that DeepSpeed reduces together. kept: copies of the weights beside the training ones,
-    on the device. written: the same while the model is written.
+    host: ranks are on CPUs, where gloo gathers into a copy of the result and reduce-scatters by reducing a copy of the
+    whole (`ProcessGroupGloo.cpp`). kept: copies of the weights beside the training ones, on the device. written: the
+    same while the model is written.
     """
 
     devices: int
     footprint: Mapping[str, Any]
-    step: Mapping[str, int]
+    step: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     accumulates: bool
+    host: bool
     kept: int
     written: int
 
@@ -84,10 +87,36 @@ class Load:
         """Weights outside of such parts, which stay gathered during a step."""
         return self.weights - sum(self.footprint["blocks"])
 
+    @property
+    def copied(self) -> int:
+        """Copies of a collective's result, or of what it takes."""
+        return int(self.host)
+
+    @cached_property
+    def width(self) -> int:
+        """Bytes of one weight."""
+        return self.weights // max(1, int(self.footprint["parameters"]))
+
     @cached_property
     def bucket(self) -> int:
-        count = max(1, int(self.footprint["parameters"]))
-        return int(self.footprint["bucket"]) * (self.weights // count)
+        """Gradients that DeepSpeed copies into one buffer and reduces together; a larger one is reduced by itself."""
+        return int(self.footprint["bucket"]) * self.width
+
+    @cached_property
+    def largest(self) -> int:
+        """The largest gradient."""
+        return max((*self.footprint["sizes"], 0)) * self.width
+
+    @cached_property
+    def held(self) -> int:
+        """Gradients of which a rank of DeepSpeed's stages 1 and 2 updates a part: it keeps each of them whole."""
+        sizes, total = self.footprint["sizes"], sum(self.footprint["sizes"])
+        part, spans = -(-total // self.devices), list(zip(sizes, accumulate(sizes), strict=True))
+        kept = [
+            sum(size for size, end in spans if end > first and end - size < first + part)
+            for first in range(0, total, max(1, part))
+        ]
+        return max((*kept, 0)) * self.width
 
 
 def need(strategy: str, load: Load) -> Need:
@@ -102,11 +131,11 @@ def _forward(base: Need, load: Load, gradients: int, working: int = 0) -> Need:
     return replace(base, gradients=gradients, activations=step["activations"], working=beside)
 
 
-def _backward(base: Need, load: Load, peak: str, working: int = 0) -> Need:
-    """peak: `backward` with whole gradients, `bare` without, `shared` with a rank's part of them."""
-    most, kept = load.step[peak], min(load.step["bare"], load.step["activations"])
-    gradients = max(0, most - load.step["bare"])
-    return replace(base, gradients=gradients, activations=kept, working=most - kept - gradients + working)
+def _backward(base: Need, load: Load, kept: Callable[[int], int], working: int = 0) -> Need:
+    """kept: bytes that a rank has of so many bytes of gradients."""
+    owned, rest = max(load.step["backward"], key=lambda moment: kept(moment[0]) + moment[1])
+    activations = min(rest, load.step["activations"])
+    return replace(base, gradients=kept(owned), activations=activations, working=rest - activations + working)
 
 
 def _beyond(base: Need, load: Load, gathered: int = 0) -> list[Need]:
@@ -126,35 +155,51 @@ def _whole(strategy: str, load: Load) -> list[Need]:
     base = _base(strategy, load, load.weights, load.states(load.gradients))
     moments = [_forward(base, load, load.gradients, buckets), *_beyond(base, load, buckets)]
     if load.accumulates:
-        return [*moments, replace(_backward(base, load, "bare", buckets), gradients=load.gradients)]
-    return [*moments, _backward(base, load, "backward", buckets)]
+        return [*moments, _backward(base, load, lambda _: load.gradients, buckets)]
+    return [*moments, _backward(base, load, lambda owned: owned, buckets)]
 
 
 def _zero(strategy: str, load: Load) -> list[Need]:
-    """DeepSpeed's stages 1 and 2: a bucket of gradients is copied and reduced; an update makes two parts of them."""
+    """DeepSpeed's stages 1 and 2: gradients are reduced bucket by bucket, what a rank updates is kept, and copied flat.
+
+    A gradient that two ranks share is copied once more before it is reduced. After an update all weights are gathered,
+    while the flat gradients and the bucket still wait for Python's collector. Stage 1 reduces behind the backward pass:
+    what it keeps replaces gradients there, but takes its place on a device at once, on a host as it is written.
+    """
     n, own = load.devices, load.master // load.devices
     base = _base(strategy, load, load.weights, own + load.states(own))
-    peak = "backward" if strategy == "deepspeed_zero1" else "shared"
-    held = load.gradients if load.accumulates and peak == "backward" else load.gradients // n if load.accumulates else 0
-    return [
+    reduced = load.bucket + max(load.bucket, load.largest)
+    moments = [
         Need(strategy, weights=2 * load.weights, states=own),
-        _forward(base, load, held),
-        _backward(base, load, peak, 2 * load.bucket),
-        replace(base, gradients=load.gradients // n + own),
+        replace(base, gradients=load.held, working=own),
+        replace(base, gradients=load.gradients // n, working=load.bucket + load.copied * load.weights),
         *_beyond(base, load),
     ]
+    if strategy == "deepspeed_zero1":
+        held = load.gradients
+        learns = _backward(base, load, lambda owned: owned, load.bucket)
+        moments.append(replace(base, gradients=held, working=reduced + (0 if load.host else load.held)))
+    else:
+        held = load.held
+        spared = reduced - load.bucket
+        learns = _backward(base, load, lambda owned: min(owned, held) + min(owned, spared), load.bucket)
+    return [*moments, learns, _forward(base, load, held if load.accumulates else 0)]
 
 
 def _zero3(strategy: str, load: Load) -> list[Need]:
-    """Gradients have a place of their own all the time, and so has a bucket; weights are gathered part by part."""
+    """Gradients have a place of their own all the time, and so has a bucket; weights are gathered part by part.
+
+    Before a bucket is reduced it is copied in another order, a gradient that is larger as it is.
+    """
     n, own = load.devices, load.master // load.devices
     base = _base(strategy, load, load.weights // n, own + load.states(own))
     part, gathered = load.gradients // n, 2 * load.layer
     base = replace(base, gradients=part, working=load.bucket)
+    reduced = max((1 + load.copied) * load.bucket, load.copied * load.largest)
     return [
-        Need(strategy, weights=load.weights + load.weights // n, states=own),
+        Need(strategy, weights=load.weights, working=load.largest),
         _forward(base, load, part, gathered + load.bucket),
-        replace(_backward(base, load, "bare", gathered + 2 * load.bucket), gradients=part),
+        _backward(base, load, lambda owned: part + min(owned, reduced), gathered + load.bucket),
         replace(base, gradients=part + own),
         *_beyond(base, load, gathered),
     ]
@@ -164,7 +209,7 @@ def _offload(strategy: str, load: Load) -> list[Need]:
     """ZeRO-3 whose weights, gradients and states lie with the host: only what is gathered is on the device."""
     base = _base(strategy, load, 0, 0)
     gathered = 2 * load.layer + load.bucket
-    return [_forward(base, load, 0, gathered), _backward(base, load, "bare", gathered + load.bucket)]
+    return [_forward(base, load, 0, gathered), _backward(base, load, lambda _: 0, gathered + load.bucket)]
 
 
 def _fsdp2(strategy: str, load: Load) -> list[Need]:
@@ -172,10 +217,11 @@ def _fsdp2(strategy: str, load: Load) -> list[Need]:
     n = load.devices
     base = _base(strategy, load, load.weights // n, load.states(load.gradients) // n)
     gathered = load.rest + 3 * load.layer
+    start = load.weights if load.host else load.weights // n
     return [
-        Need(strategy, weights=load.weights, working=load.layer),
+        Need(strategy, weights=start, working=load.layer),
         _forward(base, load, load.gradients // n, gathered),
-        _backward(base, load, "shared", gathered),
+        _backward(base, load, lambda owned: owned // n, gathered),
         *_beyond(base, load, gathered),
     ]
 
@@ -193,7 +239,7 @@ def _tensor(strategy: str, load: Load) -> list[Need]:
     return [
         Need(strategy, weights=load.weights),
         _forward(base, load, gradients, gathered),
-        replace(_backward(base, load, "bare", gathered), gradients=gradients),
+        _backward(base, load, lambda _: gradients, gathered),
         *_beyond(base, load, gathered),
     ]
 

@@ -111,6 +111,7 @@ def needed(strategy: str, params: Mapping[str, Any], footprint: Mapping[str, Any
         step=footprint["steps"][str(rows(strategy, params, footprint["known"]))],
         optimizer=params["optimizer"],
         accumulates=trainer["accumulate_grad_batches"] > 1,
+        host=host,
         kept=best + averages + rolls,
         written=int(host),
     )
