@@ -47,8 +47,10 @@ def build(cfg: Any, module: pl.LightningModule) -> ModelParallelStrategy:
 
 
 def shard(module: TabularModule, mesh: Any) -> None:
-    """Each block of the network by itself, so that only one is whole at a time; then what is left."""
-    module.net.to(module.trainer.strategy.root_device)
+    """Each block of the network by itself, so that only one is whole on the device at a time; then what is left.
+
+    torch moves to the device what it shards, and Lightning what is left then.
+    """
     for block in blocks(module.net):
         fully_shard(block, mesh=mesh)
     fully_shard(module.net, mesh=mesh)

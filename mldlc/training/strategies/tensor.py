@@ -72,7 +72,6 @@ def cut(module: TabularModule, size: int) -> None:
     """Cut the network in place; then shard it, where there are several groups."""
     mesh = module.device_mesh
     assert mesh is not None
-    module.net.to(module.trainer.strategy.root_device)
     parallelize_module(module.net, mesh["tensor_parallel"], plan(module.net, size))
     if mesh["data_parallel"].size() > 1:
         for block in blocks(module.net):
