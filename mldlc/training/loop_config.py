@@ -21,6 +21,7 @@ def _precision(value: Any) -> Any:
 
 
 Duration = Annotated[str, BeforeValidator(lambda value: _duration(value))]
+Gigabytes = Annotated[float, BeforeValidator(lambda value: _gigabytes(value)), Field(gt=0)]
 Precision = Annotated[
     Literal["32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"], BeforeValidator(_precision)
 ]
@@ -39,6 +40,13 @@ def _duration(value: Any) -> Any:
         raise ValueError("write DD:HH:MM:SS in quotes ('00:00:10:00' is ten minutes), or {minutes: 10}")
     days, rest = divmod(whole, 86400)
     return f"{days:02}:{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+
+
+def _gigabytes(value: Any) -> Any:
+    """The key's name says the unit, so a text can only be one that has another."""
+    if isinstance(value, str):
+        raise ValueError("a number of GB without a unit: 4, or 0.5")
+    return value
 
 
 Strategy = Literal[
@@ -86,7 +94,7 @@ class LightningTrainer(Config):
     accelerator: Literal["cpu", "gpu", "cuda", "mps", "auto"] = placement("cpu")
     strategy: Strategy = placement("single")
     devices: int = placement(1, ge=1)
-    memory_gb: Annotated[float, Field(gt=0)] | None = placement(None, neutral=None)
+    memory_gb: Gigabytes | None = placement(None, neutral=None)
     activation_checkpointing: bool = placement(False, neutral=False)
     compile: bool = placement(False, neutral=False)
     num_nodes: int = placement(1, ge=1, le=1)
@@ -229,7 +237,7 @@ class Streaming(Config):
     block_rows: int = result(16384, ge=1)
     buffer_rows: int = result(131072, ge=1)
     hold: Literal["auto", "memory", "disk"] = placement("auto")
-    memory_gb: Annotated[float, Field(gt=0)] | None = placement(None)
+    memory_gb: Gigabytes | None = placement(None)
     cache: bool = placement(True)
     workers: Annotated[int, Field(ge=0, le=64)] | None = placement(None)
 

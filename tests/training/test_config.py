@@ -90,6 +90,13 @@ def test_what_the_trainer_refuses(keys: dict[str, Any]) -> None:
         trainer(**keys)
 
 
+def test_memory_is_a_number_of_gb() -> None:
+    assert [trainer(memory_gb=value).memory_gb for value in (4, 0.5, None)] == [4, 0.5, None]
+    for wrong in ("4GB", "512 MB", "much"):
+        with pytest.raises(ValidationError, match="a number of GB without a unit"):
+            trainer(memory_gb=wrong)
+
+
 def test_every_keyword_of_lightning_is_a_key_or_translated() -> None:
     given = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
     assert given - set(LightningTrainer.model_fields) <= set(foreign.TRAINER)
