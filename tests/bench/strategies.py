@@ -1,6 +1,7 @@
 """What each strategy promises, looked at on CPU ranks: `python -m tests.bench.strategies [NAME ...]`.
 
-Correctness, not time, so a busy machine does not matter. All rows go into RESULTS.md; with names they are only printed.
+Correctness, not time, so a busy machine does not matter. Each row, under its date, takes the place of its older one in
+RESULTS.md as soon as it is whole, so the matrix can be run in pieces.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from mldlc.artifacts.handle import Artifact
 from mldlc.training.spec import STRATEGIES, TRAIN
-from tests.bench.results import keep, table
+from tests.bench.results import keep, kept, table, today
 from tests.ranked_step import run_ranked
 from tests.shared_data import shared
 from tests.step_harness import StepRun
@@ -26,9 +27,28 @@ TITLE = "What holds for each strategy"
 MODEL = {"layers": [16, 8], "dropout": 0.1}
 EACH_STEP, EACH_EPOCH = 1e-6, 1000.0
 COLUMNS = [
-    "strategy", "ranks", "one process", "accumulated, clipped", "one file", "resumed at an epoch", "resumed within",
-    "a rank killed", "all killed", "on disk: a rank", "on disk: all", "other ranks",
-]  # fmt: skip
+    "strategy",
+    "ranks",
+    "one process",
+    "accumulated, clipped",
+    "one file",
+    "resumed at an epoch",
+    "resumed within",
+    "a rank killed",
+    "all killed",
+    "on disk: a rank",
+    "on disk: all",
+    "other ranks",
+    "run on",
+]
+ALONE = "cpu"  # fmt: skip
+TEXT = f"""\
+`python -m tests.bench.strategies [NAME ...]`: 600 rows of Adult, an MLP, 2 to 4 epochs, gloo. One process: largest
+difference of what the epochs tell (at most {ranked.LOSS:.0e}) and of a weight (at most {ranked.WEIGHT:.0e}), without dropout.
+Resumed and killed (kill -9): whether model and history have the bytes of a training that nothing happened to, with
+dropout and two batches a step; the numbers are the batches before which it died, and after a colon with a table on disk
+the threads that read ahead. Other ranks: `yes` is equal to one process within the tolerance, `told` an error that says
+which number can go on. The line above is of the row that ran last."""
 
 
 @dataclass
@@ -171,7 +191,7 @@ def alone(inputs: dict[str, Artifact], folder: Path) -> list[str]:
     draw = random.Random("auto")
     steps = {workers: sorted(draw.sample(range(4, 38), 3)) for workers in (None, 0, 2)}
     cells = [
-        "cpu", "1", "", "", "yes", tried(deaths, [12], EACH_EPOCH, None), tried(deaths, [15], EACH_STEP, None), "",
+        ALONE, "1", "", "", "yes", tried(deaths, [12], EACH_EPOCH, None), tried(deaths, [15], EACH_STEP, None), "",
         tried(deaths, steps[None], 1e-5, None), "",
         "; ".join(f"{workers}: {tried(deaths, steps[workers], EACH_STEP, workers)}" for workers in (0, 2)), "",
     ]  # fmt: skip
@@ -180,33 +200,23 @@ def alone(inputs: dict[str, Artifact], folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Every strategy, those of DeepSpeed first: the fork server then imports it once."""
+    """Every strategy, those of DeepSpeed first: the fork server then imports it once; then one process."""
     sys.path.insert(0, str(Path(test_resume.KIT)))
-    names = sorted(set(STRATEGIES) - {"single"}, key=lambda name: (not name.startswith("deepspeed"), name))
-    if importlib.util.find_spec("deepspeed") is None:
-        names = [name for name in names if not name.startswith("deepspeed")]
-    chosen = [name for name in names if name in sys.argv[1:] or len(sys.argv) == 1]
+    order = [*sorted(set(STRATEGIES) - {"single"}, key=lambda name: (not name.startswith("deepspeed"), name)), ALONE]
+    wanted = sys.argv[1:] or [
+        n for n in order if not n.startswith("deepspeed") or importlib.util.find_spec("deepspeed")
+    ]
+    unknown = [name for name in wanted if name not in order]
+    if unknown:
+        sys.exit(f"there is no row {', '.join(unknown)}; there is: {', '.join(order)}")
     with tempfile.TemporaryDirectory() as place, ranked.one_server():
         root, single = Path(place), {}
         inputs = tables.adult(shared("adult.data"), root / "in", rows=1001)
-        rows = [row(_looked(name, inputs, root, single)) for name in chosen]
-        if len(sys.argv) == 1:
-            (root / "cpu").mkdir()
-            rows.append(alone(inputs, root / "cpu"))
-    text = (
-        f"`python -m tests.bench.strategies`: 600 rows of Adult, an MLP, 2 to 4 epochs, gloo. One process: largest "
-        f"difference of what the epochs tell (at most {ranked.LOSS:.0e}) and of a weight (at most {ranked.WEIGHT:.0e}), "
-        f"without dropout.\nResumed and killed (kill -9): whether model and history have the bytes of a training that "
-        f"nothing happened to, with dropout and two batches a step; the numbers are the batches before which it died, "
-        f"and after a colon\nwith a table on disk the threads that read ahead. Other ranks: `yes` is equal to one "
-        f"process within the tolerance, `told` an error that says which number can go on.\n\n"
-    )
-    keep(TITLE, text + table(COLUMNS, rows), write=len(sys.argv) == 1)
-
-
-def _looked(name: str, inputs: dict[str, Artifact], root: Path, single: dict[str, StepRun]) -> Looked:
-    (root / name).mkdir()
-    return Looked(name, inputs, root / name, single)
+        for name in (name for name in order if name in wanted):
+            (root / name).mkdir()
+            cells = alone(inputs, root / name) if name == ALONE else row(Looked(name, inputs, root / name, single))
+            rows = kept(TITLE, COLUMNS) | {name: [*cells, today()]}
+            keep(TITLE, f"{TEXT}\n\n{table(COLUMNS, [rows[known] for known in order if known in rows])}")
 
 
 if __name__ == "__main__":
