@@ -104,7 +104,7 @@ class HarnessContext:
         shutil.copyfile(path, self.out(port) / name)
 
     def cancelled(self) -> bool:
-        return self.stop
+        return bool(self.stop)
 
     def map(self, items: Sequence[tuple[str, Any]], fn: Callable[[str, Any, Path], None]) -> dict[str, Path]:
         done = {}

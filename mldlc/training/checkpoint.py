@@ -2,13 +2,15 @@
 
 It is written at the end of a training step, never between epochs or at a validation, because Lightning does not
 keep its place there exactly (resumed, it would skip a plateau schedule or a validation). Training whose epoch is one
-batch therefore leaves no checkpoint and starts again. Ranks agree on the step, and write together: one file where
-each has the whole model, a folder of shards otherwise.
+batch therefore leaves no checkpoint and starts again. A validation may last longer than a run that is asked to stop
+has, so a checkpoint is written before one that is not known to be short. Ranks agree on the step, and write together:
+one file where each has the whole model, a folder of shards otherwise.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
@@ -26,10 +28,9 @@ from mldlc.plan.context import Cancelled, Context, StepError
 from mldlc.training.loader import Loader
 from mldlc.training.ranks import Ranks
 from mldlc.training.spikes import SpikeWatch
+from mldlc.training.stopping import PATIENCE_SECONDS, Wishes
 
 NAME, FOLDER, MANIFEST, OWN = "resume.ckpt", "resume-*.shards", "mldlc.json", "rank-{}.ckpt"
-LOOK_SECONDS = 0.1
-PATIENCE_SECONDS = 5.0  # a run that was asked to stop waits so long for a step after which the place is exact
 
 
 class RandomState(pl.Callback):
@@ -77,13 +78,9 @@ class Checkpointer(pl.Callback):
     def __init__(
         self, ctx: Context, loader: Loader, seconds: float, ranks: Ranks, family: str, spikes: SpikeWatch | None
     ) -> None:
-        self.ctx, self.loader, self.seconds, self.ranks, self.family = ctx, loader, seconds, ranks, family
-        self.spikes = spikes
-        self._next = time.monotonic() + seconds
-        self._due = False
-        self._look = 0.0
-        self._look_at = self._looked_at = 0
-        self._give_up: float | None = None
+        self.ctx, self.loader, self.ranks, self.family, self.spikes = ctx, loader, ranks, family, spikes
+        self.wishes = Wishes(ctx, ranks, seconds)
+        self._validation, self._began = math.inf, 0.0  # seconds of the last validation: none is known to be short
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -93,57 +90,39 @@ class Checkpointer(pl.Callback):
             signal.signal(signal.SIGTERM, self._sigterm if callable(self._on_sigterm) else self._on_sigterm)
 
     def _sigterm(self, number: int, frame: Any) -> None:
-        self._look = 0.0  # no step more than it takes
+        self.wishes.hurry()
         self._on_sigterm(number, frame)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._due = True
+        self.wishes.due = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        now = time.monotonic()
-        if self.ranks.world > 1:
-            self._agree(trainer, now)
-        else:
-            self._watch(now)
-        stopping = self._give_up is not None
-        exact = (self._due or stopping) and self._exact(trainer, batch_idx)
+        wishes = self.wishes
+        wishes.look(trainer.strategy.root_device)
+        wanted = wishes.due or wishes.stopping or self._last_before_validation(trainer, batch_idx)
+        exact = wanted and self._exact(trainer, batch_idx)
         if exact:
             self._save(trainer)
-            self._due, self._next = False, time.monotonic() + self.seconds
-        if self._give_up is not None and (exact or (self.ranks.world == 1 and now >= self._give_up)):
+            wishes.saved()
+        if wishes.late or (exact and wishes.stopping):
             raise Cancelled(f"stopped in epoch {trainer.current_epoch + 1} at step {trainer.global_step}")
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.monotonic()
+        self.wishes.new_pace()
+
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        now = time.monotonic()
-        if self.ranks.world == 1:
-            self._watch(now)
-            if self._give_up is not None and now >= self._give_up:
-                raise Cancelled(f"stopped in a validation of epoch {trainer.current_epoch + 1}")
+        self.wishes.look(trainer.strategy.root_device)
+        if self.wishes.late:
+            raise Cancelled(f"stopped in a validation of epoch {trainer.current_epoch + 1}")
 
-    def _watch(self, now: float) -> None:
-        """Look, not at every step, whether a checkpoint is due or the run was asked to stop."""
-        if now < self._look:
-            return
-        self._look = now + LOOK_SECONDS
-        if self._give_up is None and self.ctx.cancelled():
-            self._give_up = now + PATIENCE_SECONDS
-        self._due = self._due or now >= self._next
-
-    def _agree(self, trainer: pl.Trainer, now: float) -> None:
-        """Ranks see a request at different moments: every so many steps, as many as take LOOK_SECONDS, they compare."""
-        step = trainer.fit_loop.epoch_loop.total_batch_idx
-        if step < self._look_at:
-            return
-        pace = (now - self._look) / max(1, step - self._looked_at) if self._look else LOOK_SECONDS
-        wishes = [float(self.ctx.cancelled()), float(now >= self._next), pace]
-        stop, due, pace = self.ranks.most(wishes, trainer.strategy.root_device)
-        if stop and self._give_up is None:
-            self._give_up = now
-        self._due = self._due or bool(due)
-        self._look, self._looked_at = now, step
-        self._look_at = step + max(1, min(1000, int(LOOK_SECONDS / max(pace, 1e-6))))
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            lasted = [time.monotonic() - self._began]
+            self._validation = self.ranks.most(lasted, trainer.strategy.root_device)[0]
+        self.wishes.new_pace()
 
     def _exact(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         """Whether nothing is pending after this batch: no gradients, no validation, no end of the epoch."""
@@ -152,6 +131,16 @@ class Checkpointer(pl.Callback):
             return False
         every = trainer.val_check_batch
         return not (trainer.enable_validation and isinstance(every, int) and done % every == 0)
+
+    def _last_before_validation(self, trainer: pl.Trainer, batch_idx: int) -> bool:
+        """Whether no later step is exact before a validation that may last longer than a request to stop can wait."""
+        if self._validation <= PATIENCE_SECONDS or not trainer.enable_validation:
+            return False
+        if (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1):
+            return False
+        every, done = min(trainer.val_check_batch, trainer.num_training_batches), batch_idx + 1
+        left = min(every - done % every, trainer.num_training_batches - done)
+        return left <= trainer.accumulate_grad_batches
 
     def _save(self, trainer: pl.Trainer) -> None:
         place = folder(self.ctx)

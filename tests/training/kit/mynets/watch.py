@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -34,6 +35,30 @@ class DieOnce(pl.Callback):
                 if other.pid != os.getpid():
                     other.kill()
         os.kill(os.getpid(), self.by)
+
+
+class StopInValidation(pl.Callback):
+    """Asks the last rank to stop, by SIGTERM, in the first validation; each batch of that one takes `seconds`.
+
+    A file in `folder` has a line for each batch of it that the last rank made; a second training is left alone.
+    """
+
+    def __init__(self, folder: str, seconds: float) -> None:
+        self.file, self.seconds, self.slow = Path(folder) / "batches", seconds, False
+
+    def on_validation_start(self, trainer, pl_module):
+        self.slow = not trainer.sanity_checking and not self.file.exists()
+        trainer.strategy.barrier()
+        if self.slow and trainer.global_rank == trainer.world_size - 1:
+            self.file.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
+        if self.slow:
+            time.sleep(self.seconds)
+            if trainer.global_rank == trainer.world_size - 1:
+                with self.file.open("a") as out:
+                    out.write("batch\n")
 
 
 class Stop(pl.Callback):
