@@ -40,10 +40,11 @@ def type_stage(
     try:
         return _typed(spec, values, kind or spec.kind), {}
     except DiagnosticError as error:
-        where = next(iter(spec.reads), "")
-        return None, {
-            where: [SchemaError(d.code, d.key, d.message, d.found, d.allowed, d.hint) for d in error.diagnostics]
-        }
+        for d in error.diagnostics:  # of the first group, where the key names no other
+            group, _, key = d.key.partition(".")
+            formal, key = (group, key) if group in spec.reads else (next(iter(spec.reads), ""), d.key)
+            errors.setdefault(formal, []).append(SchemaError(d.code, key, d.message, d.found, d.allowed, d.hint))
+        return None, errors
 
 
 def _typed(spec: StepSpec, values: dict[str, Any], kind: str) -> Typed:

@@ -19,6 +19,18 @@ def check_blocks(cfg: Any) -> None:
         )  # fmt: skip
 
 
+def check_alone(cfg: Any) -> None:
+    """DiagnosticError for a student that looks at hidden layers on several devices, which have them in parts."""
+    trainer = cfg.trainer
+    alone = trainer.strategy == "single" or (trainer.strategy == "auto" and trainer.devices == 1)
+    if cfg.distill.kind == "features" and not alone:
+        raise fail(
+            "not_alone", f"distill=features runs on one device, and not under trainer.strategy={trainer.strategy}",
+            key="trainer.strategy", found=trainer.strategy, allowed=("single",),
+            hint="use trainer=cpu or gpu, or distill=logits, which any strategy runs",
+        )  # fmt: skip
+
+
 def check_cut(cfg: Any) -> None:
     """DiagnosticError for a model that trainer=pipeline cannot cut; one of the user's own is looked at when it runs."""
     model, devices = cfg.model, cfg.trainer.devices

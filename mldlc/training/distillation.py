@@ -42,7 +42,7 @@ class DistilledModule(TabularModule):
 
     def __init__(self, base: TabularModule, cfg: Any, shares: Tensor, tap: Tap | None, widths: tuple[int, int]) -> None:
         super().__init__(base.net, base.objective, base.optimizer_cfg, base.epoch_steps, base.total_steps)
-        self.ranks, self.share = base.ranks, base.share
+        self.ranks, self.share, self.empty = base.ranks, base.share, base.empty
         self.cfg, self.tap, self.extras = cfg, tap, 2 if tap else 1
         self.register_buffer("shares", shares, persistent=False)
         self.projection = nn.Linear(*widths) if tap else None
@@ -119,8 +119,6 @@ def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     arrays = [_said(made.module, lessons, shares, inputs["table"].rows)]
     tap, widths = None, (0, 0)
     if isinstance(cfg.distill, Features):
-        if ranks.world > 1 or cfg.trainer.strategy != "single":
-            raise StepError("distill=features runs on one device", where="trainer.strategy", hint="use trainer=cpu")
         tap, hidden = (
             Tap(made.module.net, cfg.distill.hidden, "distill.hidden", "the student"),
             _hidden(lessons, made.train.rows),

@@ -8,7 +8,7 @@ from typing import Any
 from mldlc.plan.artifact import Dataset, Decision, Lessons, Metrics, Model, Split, State, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
 from mldlc.training import config, distill_config, update_config
-from mldlc.training.cuts import check_blocks, check_cut
+from mldlc.training.cuts import check_alone, check_blocks, check_cut
 from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer, Rung
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"
@@ -42,6 +42,8 @@ def train_needs(cfg: Any) -> Resources:
     if hasattr(cfg, "model"):
         check_cut(cfg)
         check_blocks(cfg)
+    if hasattr(cfg, "distill"):
+        check_alone(cfg)
     devices = cfg.trainer.devices
     gpus = devices if cfg.trainer.accelerator in ("gpu", "cuda") else 0
     # torchmetrics comes with lightning anyway; named, so that the evaluation is given this process afterwards

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,12 +23,14 @@ from mldlc.artifacts.tensors import load_tensors
 from mldlc.evaluation.seeds import mean_interval
 from mldlc.evaluation.spec import DISTILLATION, SEEDS
 from mldlc.plan.context import StepError
+from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.training.distill_config import Distill, EarlierModel
 from mldlc.training.distillation import scheduled
-from mldlc.training.spec import DISTILL, RECALL, TEACH, TRAIN
+from mldlc.training.spec import DISTILL, RECALL, STRATEGIES, TEACH, TRAIN
 from tests.evaluation.study import option
-from tests.step_harness import StepRun, artifact, run_step
-from tests.training import tables
+from tests.ranked_step import run_ranked
+from tests.step_harness import StepRun, artifact, run_step, validated
+from tests.training import ranked, tables
 
 LESSONS = {"hidden": None, "batch_size": 500}
 
@@ -260,6 +263,41 @@ def test_other_mistakes_are_named(two: dict[str, Any], tmp_path: Path) -> None:
         with pytest.raises(StepError) as error:
             call(tmp_path / f"case{number}")
         assert words in f"{error.value.message} {error.value.hint}"
+
+
+ALL = bool(os.environ.get("MLDLC_TEST_ALL"))
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("kind", ["logits", "ensemble"] if ALL else ["ensemble"])
+@pytest.mark.parametrize(
+    "strategy", sorted(set(STRATEGIES) - {"single"}) if ALL else ["deepspeed_zero3", "fsdp2", "pipeline"]
+)
+def test_a_student_on_ranks_equals_one_in_one_process(
+    strategy: str, kind: str, two: dict[str, Any], tmp_path: Path
+) -> None:
+    if strategy.startswith("deepspeed"):
+        pytest.importorskip("deepspeed")
+    teachers = {"a": two["teacher"]} if kind == "logits" else {"a": two["teacher"], "b": two["teacher"]}
+    lessons = teach(two["inputs"], tmp_path / "lessons", teachers)
+    how = distill(kind, weight=0.7, schedule={"kind": "linear", "final_weight": 0.2, "final_temperature": 1.0})
+    groups: dict[str, Any] = {"model": {"layers": [8, 8], "dropout": 0.0}}
+    single = learn(two["inputs"], lessons, tmp_path / "single", how, **groups)
+    config = ranked.config(strategy, **groups | {"trainer": {"max_epochs": 3}}) | {"distill": how}
+    run = ranked.ran(run_ranked(DISTILL, config, two["inputs"] | {"lessons": lessons}, tmp_path / "ranks"))
+    ranked.assert_equal_within(run, single)
+
+
+def test_the_plan_refuses_hidden_layers_on_several_devices() -> None:
+    def needs(**trainer: Any) -> Any:
+        return DISTILL.needs(validated(DISTILL, tables.config(trainer=trainer) | {"distill": distill("features")}))  # type: ignore[operator]
+
+    needs(), needs(strategy="auto")
+    for trainer in ({"strategy": "pipeline", "devices": 2}, {"strategy": "auto", "devices": 2}):
+        with pytest.raises(DiagnosticError, match="distill=features runs on one device") as wrong:
+            needs(**trainer)
+        told = wrong.value.diagnostics[0]
+        assert told.key == "trainer.strategy" and told.found == trainer["strategy"] and "distill=logits" in told.hint
 
 
 def test_the_comparison_and_the_seeds(two: dict[str, Any], tmp_path: Path) -> None:
