@@ -39,7 +39,7 @@ class CoreRows:
     def train(self, form: Form) -> BatchLoader:
         ingest, shard = self.cfg.ingest, self.ranks.shard
         tensors = self._tensors(form)
-        weight = tensors[3] if len(tensors) > 3 else None
+        weight = tensors[3] if form.weighs and len(tensors) > 3 else None
         return BatchLoader(
             tensors, torch.from_numpy(self.parts["train"]), ingest.batch_size,
             shuffle=ingest.shuffle and not self.cfg.trainer.overfit_batches, drop_last=ingest.drop_last,

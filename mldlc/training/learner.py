@@ -49,6 +49,9 @@ class Learner:
             order = rows if len(rows) <= batch_size else rows[torch.from_numpy(draw.permutation(len(rows)))]
             batches = (tuple(t.index_select(0, part) for t in self.tensors) for part in order.split(batch_size))
             for batch in timed(self, batches):
+                weight = self.module.weight(batch)
+                if weight is not None and not float(weight.sum()):
+                    continue  # rows that weigh nothing teach nothing
                 self.optimizer.zero_grad()
                 loss = self.module.loss(batch)
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -31,10 +31,12 @@ class Shard:
 class Loader(Protocol):
     """What a training needs of its batches. share: factor on the mean loss of the own part of the present batch.
 
+    empty: whether the rows of that batch, of all shards together, have weights that sum to 0; then share is 0, too.
     count: rows of an epoch. waited: seconds that the training waited for batches. epoch, position: of the next batch.
     """
 
     share: float
+    empty: bool
     waited: float
     epoch: int
     position: int
@@ -116,7 +118,7 @@ class BatchLoader:
         self.tensors, self.rows, self.batch_size = tuple(tensors), rows, batch_size
         self.shuffle, self.drop_last, self.seed, self.collate = shuffle, drop_last, seed, collate
         self.shard, self.even, self.weight = shard, even, weight
-        self.share, self.waited = 1.0, 0.0
+        self.share, self.empty, self.waited = 1.0, False, 0.0
         self.epoch = self.position = 0
         self._served = False
 
@@ -153,6 +155,7 @@ class BatchLoader:
             index = self._own(order[begin : cuts[-1][1]])
             taken = [tensor.index_select(0, index).numpy() for tensor in self.tensors]
             for start, end in cuts:
+                self._weigh(order[start:end])
                 self.position, self._served = self.position + 1, True
                 own = slice(start - begin, end - begin) if some > 1 else slice(None)
                 yield self.collate(tuple([aligned(array[own]) for array in taken]))
@@ -182,17 +185,21 @@ class BatchLoader:
         return np.asarray(self.order(epoch)[start:end].numpy())
 
     def _own(self, index: Tensor) -> Tensor:
-        """This shard's rows of a batch; `share` becomes the factor on their mean loss.
+        """This shard's rows of a batch; if it has none, one that counts nothing: every shard must take the step."""
+        own = self.shard.cut(index)
+        return own if len(own) else index[:1]
 
-        With it the mean over shards is the mean over the batch, also where parts differ in rows or weights. A part
-        without rows gets one of the batch, which counts nothing: every shard must take the step.
+    def _weigh(self, index: Tensor) -> None:
+        """`share` becomes the factor on the mean loss of this shard's rows of a batch.
+
+        With it the mean over shards is the mean over the batch, also where parts differ in rows or weights.
         """
-        if self.shard.world == 1:
-            return index
+        if self.shard.world == 1 and self.weight is None:
+            return
         own = self.shard.cut(index)
         mine, whole = (float(len(i) if self.weight is None else self.weight[i].sum()) for i in (own, index))
-        self.share = self.shard.world * mine / whole if whole else 1.0
-        return own if len(own) else index[:1]
+        self.empty = not whole
+        self.share = self.shard.world * mine / whole if whole else 0.0
 
     def state_dict(self) -> dict[str, int]:
         """Where the loader stands: the epoch, and how many of its batches were handed out."""

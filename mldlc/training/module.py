@@ -18,6 +18,7 @@ from mldlc.training.config import Adam, Sgd
 from mldlc.training.objective import Objective
 from mldlc.training.optimizer import build_optimizer, configure, decayed
 from mldlc.training.ranks import Ranks
+from mldlc.training.rows import WEIGHED
 from mldlc.training.sharding import by_mesh, clip_norm, meshes, squared_norm
 
 
@@ -34,6 +35,8 @@ class TabularModule(pl.LightningModule):
         self._outputs: list[tuple[Tensor, ...]] = []
         self.ranks = Ranks()
         self.share: Callable[[], float] = lambda: 1.0
+        self.empty: Callable[[], bool] = lambda: False
+        self.moves = True  # whether a batch since the last step of the optimizer has rows that weigh something
         self.parallelize: Callable[[TabularModule], None] | None = None
         self.clip: Callable[[float], None] | None = None
 
@@ -76,6 +79,19 @@ class TabularModule(pl.LightningModule):
         """The loss of a batch, a scalar."""
         return self.scored(self.raw(batch[0], batch[1]), batch)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        begun = batch_idx % self.trainer.accumulate_grad_batches > 0
+        self.moves = not self.empty() or (begun and self.moves)
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """Rows that weigh nothing move no weight: not by the momentum of earlier ones, nor by decay."""
+        if self.moves:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        elif optimizer_closure is not None:
+            optimizer_closure()
+
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         return self.loss(batch)
 
@@ -95,6 +111,8 @@ class TabularModule(pl.LightningModule):
     def validated(self, outputs: tuple[Tensor, ...]) -> dict[str, float]:
         """Scores of all that `validation_step` kept, on all ranks, by name."""
         raw, target, *weight = outputs
+        if weight and not float(weight[0].sum()):
+            raise StepError("the rows of 'val' have weights that sum to 0", where="source.roles", hint=WEIGHED)
         target = target if self.objective.kind != "multiclass" else target.long()
         return {"loss": float(self.objective.loss(raw, target, *weight)), **self.objective.scores(raw, target)}
 

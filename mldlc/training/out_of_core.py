@@ -105,7 +105,7 @@ class StreamedRows:
 
         return StreamLoader(
             order, chosen, buffered, collate=form.batch, shard=self.ranks.shard, epochs=epochs,
-            weight=3 if weighted else None, sample=sample,
+            weight=3 if form.weighs and weighted else None, sample=sample,
         )  # fmt: skip
 
     def _rows(self, form: Form, block: int, rows: np.ndarray) -> tuple[Tensor, ...]:

@@ -16,6 +16,7 @@ from mldlc.plan.context import StepError
 from mldlc.training.loader import Loader
 from mldlc.training.objective import Objective
 
+WEIGHED = "give `split` rows that weigh something, or the column of weights no role"
 NAMES = ("numeric", "categorical", "label", "weight")
 
 
@@ -28,6 +29,11 @@ class Form:
 
     style: Literal["columns", "dict", "joined"]
     encode: Callable[[np.ndarray], Tensor]
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the loss is ours, which weighs the rows; what a user's does with weights is its own."""
+        return self.style == "columns"
 
     def whole(self, parts: tuple[Tensor, ...]) -> Any:
         """A batch of tensors that are in the form already, but for the names."""

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from mldlc.artifacts.table import write_json
 from mldlc.plan.context import Context, StepError
 from mldlc.training.loader import Loader
 from mldlc.training.loop_config import Spikes
 from mldlc.training.ranks import Ranks
 
-SHOWN = 8  # rows in a message; the step's log and history.json have them all
+SHOWN = 8  # rows in a message
+FILE = "bad_batch.json"  # in the step's scratch folder: all rows of the batch that ended a training
 FEWEST = 10  # losses that say what is usual
 
 
@@ -50,7 +52,7 @@ class SpikeWatch(pl.Callback):
     ) -> None:
         self.bad = False
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        if loss is None:
+        if loss is None or self.loader.empty:
             return
         value = float(self.ranks.mean(loss.detach().clone().float())) * trainer.accumulate_grad_batches
         normal = median(self.usual) if len(self.usual) >= FEWEST else math.inf
@@ -75,11 +77,14 @@ class SpikeWatch(pl.Callback):
                 "usual": normal if math.isfinite(normal) else None, "action": action, "rows": rows,
             }
         )  # fmt: skip
+        stops = action == "stop" or (action == "report" and not math.isfinite(value))
+        many = len(self.found) > self.cfg.limit
         text = f"the loss became {value:.6g} in epoch {trainer.current_epoch + 1}, step {step}"
-        text += f" (usual: {normal:.6g}); {named(rows)}" if math.isfinite(normal) else f"; {named(rows)}"
-        if action == "stop" or (action == "report" and not math.isfinite(value)):
+        text += f" (usual: {normal:.6g})" if math.isfinite(normal) else ""
+        text += f"; {kept(self.ctx, self.found[-1]) if stops or many else named(rows)}"
+        if stops:
             raise StepError(text, where="callbacks.spikes", hint="look at these rows, or set spikes.action=rollback")
-        if len(self.found) > self.cfg.limit:
+        if many:
             raise StepError(
                 f"{text}; it is the {len(self.found)}th spike", where="callbacks.spikes.limit",
                 hint="lower optimizer.lr, set trainer.gradient_clip_val, or look at the rows",
@@ -153,3 +158,17 @@ def named(rows: list[int]) -> str:
     """The rows of a batch in words."""
     shown = ", ".join(map(str, rows[:SHOWN]))
     return f"rows of its batch: {shown}" + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
+
+
+def kept(ctx: Context, about: dict[str, Any]) -> str:
+    """The same for the batch that ends a training; where a message cannot have all rows, they go to a file it names.
+
+    about: epoch, step, loss and rows of the batch.
+    """
+    rows = about["rows"]
+    if len(rows) <= SHOWN:
+        return named(rows)
+    file = ctx.scratch / FILE
+    if ctx.rank == 0:
+        write_json(file, about)
+    return f"{named(rows)}, all in {file}"

@@ -141,7 +141,7 @@ class Line:
         self.share = (last - first) / total
         if weight is not None:
             whole = float(weight.sum())
-            self.share = float(weight[first:last].sum()) / whole if whole else self.share
+            self.share = float(weight[first:last].sum()) / whole if whole else 0.0
         with self.context():
             loss = self.module.scored(self.module.shaped(out[: last - first]), part)
         return loss * self.scale

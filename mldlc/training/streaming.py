@@ -42,7 +42,7 @@ class StreamLoader:
         self.epochs, self.weight, self.mean, self.sample = epochs, weight, mean, sample
         own = shard.cut(torch.arange(order.lanes)).tolist()
         self.lanes = range(own[0], own[-1] + 1)
-        self.share, self.waited = 1.0, 0.0
+        self.share, self.empty, self.waited = 1.0, False, 0.0
         self.epoch = self.position = 0
         self._served = False
         self._buffer: Buffer | None = None
@@ -88,14 +88,15 @@ class StreamLoader:
             buffer.begin(epoch + 1, 0)
 
     def _weigh(self, batch: tuple[Tensor, ...], own: bool, position: int) -> None:
-        """See `BatchLoader._own`: a shard without rows gets one that counts nothing."""
-        if self.shard.world == 1:
+        """See `BatchLoader._weigh`: a shard without rows gets one that counts nothing."""
+        if self.shard.world == 1 and self.weight is None:
             return
         mine = 0.0 if not own else float(len(batch[0]) if self.weight is None else batch[self.weight].double().sum())
         whole = float(self.order.before(position + 1) - self.order.before(position))
         if self.weight is not None:
             whole = self.shard.world * float(self.mean(torch.tensor(mine, dtype=torch.float64)))
-        self.share = self.shard.world * mine / whole if whole else 1.0
+        self.empty = not whole
+        self.share = self.shard.world * mine / whole if whole else 0.0
 
     def first(self, count: int) -> tuple[Tensor, ...]:
         """Some rows to try a network on."""

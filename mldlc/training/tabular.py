@@ -41,7 +41,7 @@ def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     steps, total = steps_of(cfg, train)
     module, card = _module(cfg, net, objective, train, steps, total)
     if isinstance(module, TabularModule):
-        module.ranks, module.share = ranks, lambda: train.share
+        module.ranks, module.share, module.empty = ranks, lambda: train.share, lambda: train.empty
     if isinstance(train, StreamLoader):
         train.mean = lambda values: ranks.mean(values.to(module.device)).cpu()
     return Job(module, train, val, total, target, args, card, _features(table.info), rows.fed)

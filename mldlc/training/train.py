@@ -89,12 +89,12 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     strategy = importlib.import_module(STRATEGIES[cfg.trainer.strategy])
     ranks = Ranks(ctx.rank, ctx.world, strategy.copies(cfg.trainer))
     job = make(ctx, cfg, inputs, ranks)
+    resume = resumable(ctx, job.train, ranks, strategy.family(cfg.trainer), strategy.RESIZES)
     prepare(cfg.trainer, job.module)
     built = strategy.build(cfg.trainer, job.module)
     ranks.seed(cfg.trainer.seed)
     rung = rung_of(ctx, cfg, inputs, ranks, strategy) if hasattr(cfg, "rung") else None
     watch = _watch(cfg, ctx, job.train, job.total, ranks, strategy, rung)
-    resume = resumable(ctx, job.train, ranks, strategy.family(cfg.trainer), strategy.RESIZES)
     if resume is not None and watch.spikes is not None:
         watch.spikes.kept = own_state(resume, ranks)
     loggers = user_objects(cfg.callbacks.loggers, Logger, "callbacks.loggers") if ranks.rank == 0 else []
@@ -125,6 +125,8 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     }  # fmt: skip
     if trainer.strategy.root_device.type == "cuda":
         facts["gpu_memory"] = torch.cuda.max_memory_allocated(trainer.strategy.root_device)
+    if watch.meter.empty:
+        facts["empty_batches"] = watch.meter.empty
     if rung is not None:
         facts["steps_executed"] = steps - rung.started
     ctx.summary(facts)

@@ -49,6 +49,13 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     return ranked.song(tmp_path_factory.mktemp("song"))
 
 
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+    """Rows of which many in the middle weigh nothing."""
+    weight = np.where((np.arange(600) > 250) & (np.arange(600) < 480), 0, np.arange(600) % 3 / 2)
+    return tables.blobs(tmp_path_factory.mktemp("weighted") / "in", rows=600, weight=weight)
+
+
 @each(EVERY if ALL else SMOKE)
 def test_equals_one_process(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
     """Global batch size, accumulation (also of a last odd batch) and clipping mean the same; the model is one file."""
@@ -109,6 +116,38 @@ def test_a_stopped_run_leaves_a_checkpoint(strategy: str, adult: dict[str, Artif
     assert outcome.status == "stopped"
     again = ran(run_ranked(TRAIN, keys, adult, tmp_path / "run"))
     assert again.summary["resumed"] and ranked.equal_bytes(again, whole)
+
+
+@each(EVERY if ALL else ["ddp"])
+def test_a_long_validation_is_cut_short(strategy: str, adult: dict[str, Artifact], tmp_path: Path) -> None:
+    """A request to stop within it ends all ranks; what is left to do goes on from before it, as if nothing had been."""
+    groups: dict[str, Any] = {
+        "trainer": {"checkpoint_every_seconds": 1000.0, "accumulate_grad_batches": 2}, "ingest": {"eval_batch_size": 4},
+    }  # fmt: skip
+    whole = ran(dying(strategy, adult, tmp_path / "whole", [], 1, **groups))
+    watch = {"target": "mynets.watch:StopInValidation", "args": {"folder": str(tmp_path), "seconds": 0.5}}
+    keys = config(strategy, callbacks={"extra": [watch]}, **groups)
+    assert run_ranked(TRAIN, keys, adult, tmp_path / "run")[0].status == "stopped"
+    made = len((tmp_path / "batches").read_text().splitlines())
+    assert 0 < made < 30, "of 50 batches and more"
+    again = ran(run_ranked(TRAIN, keys, adult, tmp_path / "run"))
+    assert again.summary["resumed"] and ranked.equal_bytes(again, whole)
+
+
+@pytest.mark.parametrize("together", [1, 2] if ALL else [2])
+@each(EVERY if ALL else ["pipeline"])
+def test_batches_that_weigh_nothing(
+    strategy: str, together: int, weighted: dict[str, Artifact], tmp_path: Path
+) -> None:
+    """As in one process, where they move no weight (see test_empty_batches.py)."""
+    groups: dict[str, Any] = {
+        "model": {"dropout": 0.0, "layers": [16, 8]}, "trainer": {"accumulate_grad_batches": together},
+        "ingest": {"shuffle": False, "batch_size": 30},
+    }  # fmt: skip
+    single = train("single", weighted, tmp_path / "single", **groups)
+    run = train(strategy, weighted, tmp_path / "ranks", **groups)
+    assert_equal_within(run, single)
+    assert run.summary["empty_batches"] == single.summary["empty_batches"] > 0
 
 
 def resized(strategy: str, adult: dict[str, Artifact], folder: Path, devices: int) -> Any:

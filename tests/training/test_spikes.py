@@ -6,7 +6,6 @@ What is expected is worked out from the steps that a callback of the user's note
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections import deque
 from collections.abc import Iterator
@@ -93,12 +92,22 @@ def expected(cfg: Spikes, steps: list[dict[str, Any]], inputs: dict[str, Artifac
     return found
 
 
-def test_a_loss_that_is_no_number_names_the_rows_of_its_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("spikes", [None, {"action": "report"}], ids=["unwatched", "watched"])
+def test_a_loss_that_is_no_number_names_the_rows_of_its_batch(spikes: dict[str, Any] | None, tmp_path: Path) -> None:
+    """The first few in a message, all of them in a file that it names."""
     inputs, rows = poisoned(tmp_path, float("nan"))
-    with caplog.at_level(logging.ERROR), pytest.raises(StepError, match=r"the loss became (nan|inf) in epoch 1, step \d+; rows of its batch: \d+, .* and 56 more"):  # fmt: skip
-        run_step(TRAIN, config(None), inputs, tmp_path / "run", threads=1)
-    named = json.loads(caplog.messages[-1].rpartition(": ")[2])
-    assert len(named) == 64 and set(named) & set(rows)
+    with pytest.raises(StepError, match=r"the loss became (nan|inf) in epoch 1, step \d+; rows of its batch: \d+(, \d+){7} and 56 more, all in /\S+\.json$") as stopped:  # fmt: skip
+        run_step(TRAIN, config(spikes), inputs, tmp_path / "run", threads=1)
+    about = json.loads(Path(str(stopped.value).rpartition(" ")[2]).read_text())
+    assert len(about["rows"]) == 64 and set(about["rows"]) & set(rows)
+    assert f"epoch {about['epoch']}, step {about['step']};" in str(stopped.value)
+
+
+def test_a_small_batch_is_named_whole(tmp_path: Path) -> None:
+    inputs, _ = poisoned(tmp_path, float("nan"))
+    with pytest.raises(StepError, match=r"rows of its batch: \d+(, \d+){4}$"):
+        run_step(TRAIN, config(None, ingest={"batch_size": 5}), inputs, tmp_path / "run", threads=1)
+    assert not list(tmp_path.rglob("bad_batch.json"))
 
 
 @pytest.mark.parametrize("ingest", ["in_core", "streaming"])
