@@ -20,16 +20,16 @@ from mldlc.artifacts.model import load_model
 from mldlc.artifacts.split import Split
 from mldlc.artifacts.table import Table, write_json
 from mldlc.artifacts.tensors import load_tensors
+from mldlc.compiler.typed import type_stage
 from mldlc.evaluation.seeds import mean_interval
 from mldlc.evaluation.spec import DISTILLATION, SEEDS
 from mldlc.plan.context import StepError
-from mldlc.plan.diagnostic import DiagnosticError
 from mldlc.training.distill_config import Distill, EarlierModel
 from mldlc.training.distillation import scheduled
 from mldlc.training.spec import DISTILL, RECALL, STRATEGIES, TEACH, TRAIN
 from tests.evaluation.study import option
 from tests.ranked_step import run_ranked
-from tests.step_harness import StepRun, artifact, run_step, validated
+from tests.step_harness import StepRun, artifact, run_step
 from tests.training import ranked, tables
 
 LESSONS = {"hidden": None, "batch_size": 500}
@@ -287,15 +287,17 @@ def test_a_student_on_ranks_equals_one_in_one_process(
 
 
 def test_the_plan_refuses_hidden_layers_on_several_devices() -> None:
-    def needs(**trainer: Any) -> Any:
-        return DISTILL.needs(validated(DISTILL, tables.config(trainer=trainer) | {"distill": distill("features")}))  # type: ignore[operator]
+    def planned(**trainer: Any) -> Any:
+        config = tables.config(trainer=trainer) | {"distill": distill("features")}
+        return type_stage(DISTILL, config, Path())
 
-    needs(), needs(strategy="auto")
+    for trainer in ({}, {"strategy": "auto"}):
+        assert planned(**trainer)[1] == {}
     for trainer in ({"strategy": "pipeline", "devices": 2}, {"strategy": "auto", "devices": 2}):
-        with pytest.raises(DiagnosticError, match="distill=features runs on one device") as wrong:
-            needs(**trainer)
-        told = wrong.value.diagnostics[0]
-        assert told.key == "trainer.strategy" and told.found == trainer["strategy"] and "distill=logits" in told.hint
+        stage, errors = planned(**trainer)
+        assert stage is None and list(errors) == ["trainer"]
+        [told] = errors["trainer"]
+        assert told.path == "strategy" and told.found == trainer["strategy"] and "distill=logits" in told.hint
 
 
 def test_the_comparison_and_the_seeds(two: dict[str, Any], tmp_path: Path) -> None:
