@@ -117,8 +117,8 @@ class CodeHasher:
     def _parse(self, name: str, path: Path) -> tuple[str, tuple[str, ...]]:
         data = path.read_bytes()
         raw = _raw(data)
-        entry = self.known.get(raw)
-        if entry is None:
+        entry = self.known.get(raw, {})
+        if "tree" not in entry:
             try:
                 tree = ast.parse(data)
             except SyntaxError as error:
@@ -126,11 +126,11 @@ class CodeHasher:
                     "broken_code", f"{error.msg}", where=Location(str(path), error.lineno or 0), hint="mend the syntax"
                 ) from None
             imports = sorted(set(_imports(tree)))
-            entry = {"norm": _normalised(tree), "imports": imports}
+            entry = {"tree": _normalised(tree), "imports": imports}
             self.known[raw] = entry
             self.changed = True
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        return entry["norm"], tuple(_absolute(item, package) for item in entry["imports"])
+        return entry["tree"], tuple(_absolute(item, package) for item in entry["imports"])
 
 
 def _first_party(name: str) -> bool:
@@ -184,7 +184,19 @@ def _normalised(tree: ast.Module) -> str:
             first = body[0].value if body and isinstance(body[0], ast.Expr) else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 node.body = body[1:] or [ast.Pass()]
-    return _raw(ast.dump(tree).encode())
+    return _raw(_written(tree).encode())
+
+
+def _written(node: Any) -> str:
+    """A tree as text that every Python writes alike. `ast.dump` does not: 3.12 has fields that 3.11 lacks, 3.13 leaves
+    out what is empty; and 3.12 ends some f-strings by an empty text.
+    """
+    if isinstance(node, ast.JoinedStr):
+        node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+    if isinstance(node, ast.AST):
+        fields = ((name, getattr(node, name, None)) for name in node._fields)
+        return f"{type(node).__name__}({','.join(f'{k}={_written(v)}' for k, v in fields if v not in (None, []))})"
+    return f"[{','.join(map(_written, node))}]" if isinstance(node, list) else repr(node)
 
 
 def _raw(data: bytes) -> str:

@@ -116,3 +116,28 @@ def test_no_statement_is_passed_over(module: ModuleType | str) -> None:
     wanted = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     found = [node for node in code._statements(tree) if isinstance(node, ast.stmt)]
     assert len(found) == len(wanted) and set(map(id, found)) == set(map(id, wanted))
+
+
+EVERY_SORT = '''
+@mark(1, *a, k=None, **{"x": b"\\x00", **c})
+async def f(a, /, b: int = 1, *args: "T", c=..., **kw) -> None:
+    """Said."""
+    global g
+    async with a as b, c: yield await d
+    return f"{a!r:>{width}} {b:{w}.{p}f}{c=}" "" f"" 'x', f"", lambda: (x := -1.5e300 + 2j), [*y], not z
+class C(D, metaclass=E):
+    x: int
+    y = {1, 2} if a < b <= c is not d else [i for i in j if k for _ in l][1:2, ..., ::3]
+    def g(self): pass
+try: del a.b, c[0]
+except* (A, B) as error: raise X from error
+match p:
+    case {"k": [1, *_, None], **rest} | P(0, q="") as r if True: assert s, ""
+'''
+WRITTEN = "46961772f93664f1c70f80f553352326"
+
+
+def test_code_has_one_hash_on_every_python() -> None:
+    assert code._normalised(ast.parse(EVERY_SORT)) == WRITTEN
+    assert code._normalised(ast.parse(EVERY_SORT.replace('q=""', "q=0"))) != WRITTEN
+    assert code._normalised(ast.parse(EVERY_SORT.replace("k=None", "k=0"))) != WRITTEN
