@@ -12,6 +12,8 @@ from mldlc.plan.diagnostic import Diagnostic, did_you_mean, nearest
 if TYPE_CHECKING:
     from mldlc.config.seam import Composer
 
+_ABSENT = object()
+
 
 def readable(composer: Composer, lines: Sequence[str], multirun: bool) -> tuple[list[str], list[Diagnostic]]:
     """(the overrides that can be used, what is wrong with the others): syntax, and sweeps where there is none."""
@@ -140,9 +142,7 @@ def blame_value(composer: Composer, line: str, config: dict[str, Any], text: str
     if "." not in key and key not in config:
         return _neither(composer, line, key, config)
     if _exists(config, key):  # a mapping was given, with keys that the one in the config does not have
-        message = f"'{line}' adds keys that '{key}' does not have"
-        hint = f"to add them: ++{line}"
-        return Diagnostic("unknown_key", message, where=COMMAND_LINE, key=key, found=line, hint=hint)
+        return _adding(line, key, override.value(), config)
     parent, siblings = _siblings(config, key)
     near = nearest(key, [f"{parent}.{name}" if parent else name for name in siblings]) or nearest(
         key, list(_leaves(config, ""))
@@ -161,11 +161,34 @@ def blame_value(composer: Composer, line: str, config: dict[str, Any], text: str
 
 def _exists(config: Any, key: str) -> bool:
     """Whether the composed config has this dotted key."""
-    for part in key.split("."):
+    return _at(config, key.split(".")) is not _ABSENT
+
+
+def _at(config: Any, parts: Sequence[str]) -> Any:
+    for part in parts:
         if not isinstance(config, dict) or part not in config:
-            return False
+            return _ABSENT
         config = config[part]
-    return True
+    return config
+
+
+def _adding(line: str, key: str, value: Any, config: dict[str, Any]) -> Diagnostic:
+    """A mapping laid over one that lacks some of its keys."""
+    new = list(_missing(value, _at(config, key.split(".")), key))
+    names = ", ".join(f"'{place}.{name}'" for place, name, _ in new) or f"keys that '{key}' does not have"
+    hints = [f"did you mean '{place}.{near}'?" for place, name, beside in new if (near := nearest(name, beside))]
+    hint = " ".join([*hints, f"(to add: ++{line})" if hints else f"to add: ++{line}"])
+    return Diagnostic("unknown_key", f"'{line}' adds {names}", where=COMMAND_LINE, key=key, found=line, hint=hint)
+
+
+def _missing(value: Any, node: Any, place: str) -> Iterator[tuple[str, str, list[str]]]:
+    """(place, key, the keys beside it) of what a mapping has and the config at its place has not."""
+    if isinstance(value, dict) and isinstance(node, dict):
+        for name, item in value.items():
+            if name in node:
+                yield from _missing(item, node[name], f"{place}.{name}")
+            else:
+                yield place, str(name), list(map(str, node))
 
 
 def _neither(composer: Composer, line: str, key: str, config: dict[str, Any]) -> Diagnostic:

@@ -31,6 +31,9 @@ COMMAND_LINE = [
     (["model.name=cnn"], "unknown key 'model.name'; to choose the option 'cnn': model=cnn"),
     (["model.kind=cnn"], "'model.kind=cnn' changes the kind but keeps the other keys of 'mlp'; "
      "to choose the option: model=cnn"),
+    (["optimizer={lrr: 2}"], "'optimizer={lrr: 2}' adds 'optimizer.lrr'; did you mean 'optimizer.lr'? "
+     "(to add: ++optimizer={lrr: 2})"),
+    (["model={head: {x: 1}}"], "'model={head: {x: 1}}' adds 'model.head.x'; to add: ++model={head: {x: 1}}"),
     (["model.layers.7=3"], "'model.layers.7=3' cannot be applied: list index out of range"),
     (["seed=???"], "'seed' has no value yet (???); give it one: seed=..."),
     (["seed=${sed}"], "'seed': ${sed} names no key ('sed'); did you mean 'seed'?"),
