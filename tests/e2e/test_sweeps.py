@@ -30,7 +30,7 @@ def test_all_points_of_the_adult_sweep_run_to_the_end(tmp_path: Path) -> None:
 
 @thoroughly
 def test_label_fixes_are_compared_with_work_on_the_model(tmp_path: Path) -> None:
-    vary = "sweep.vary={labels: [drop, relabel], optimizer.lr: [0.004]}"
+    vary = "++sweep.vary={labels: [drop, relabel], optimizer.lr: [0.004]}"
     found = execute(Repository(tmp_path), "adult", *QUICK, "lifecycle=sweep", "sweep=grid", vary)
     outputs = tmp_path / "outputs"
     digests = artifact_digests(outputs, found["run"])
