@@ -89,7 +89,9 @@ def _params(draft: Draft, node: Node, was: dict[str, Any]) -> list[Reason]:
         # Another option of a group changes all its keys at once: its kind says it.
         paths = [f"{group}.kind"] if switched else sorted({*before, *now})
         for path in paths:
-            if before.get(path) != now.get(path) or (path in before) != (path in now):
+            # null in place of a mapping, or the other way round: the keys of the mapping say it
+            grown = any(name.startswith(f"{path}.") and value is not None for name, value in (before | now).items())
+            if before.get(path) != now.get(path) or ((path in before) != (path in now) and not grown):
                 where = str(draft.locate(path, node.points[0]) or "")
                 out.append(Reason("param_changed", path=path, old=before.get(path), new=now.get(path), where=where))
     return out

@@ -74,7 +74,8 @@ def _convert(schema: Any, value: Any, item: Any) -> SchemaError:
         except ValueError:
             hint = ""
     text = message[0].lower() + message[1:]
-    return SchemaError("wrong_type", dotted, f"{text} (found {_short(found)})", found=_short(found), hint=hint)
+    told = f"{text} (found {_short(found)})" if dotted else text  # a whole group is no help: the message names its keys
+    return SchemaError("wrong_type", dotted, told, found=_short(found), hint=hint)
 
 
 def _walk(schema: Any, value: Any, loc: tuple[Any, ...]) -> tuple[list[str], Any, Any]:
