@@ -25,7 +25,10 @@ ORDER = (
     "tensor_parallel", "tp_fsdp2",
 )  # fmt: skip
 WHOLE = ("single", "ddp")
-LESS = "a smaller ingest.batch_size, trainer.activation_checkpointing=true, or more trainer.devices need less"
+LESS = (
+    "a smaller ingest.batch_size or ingest.eval_batch_size, trainer.activation_checkpointing=true, or more "
+    "trainer.devices need less"
+)
 
 
 @dataclass(frozen=True)
