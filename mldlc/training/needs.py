@@ -150,13 +150,16 @@ def _base(strategy: str, load: Load, weights: int, states: int) -> Need:
 
 
 def _whole(strategy: str, load: Load) -> list[Need]:
-    """All on every rank; of several ranks each keeps the gradients a second time, in the buckets that are reduced."""
-    buckets = load.gradients if load.devices > 1 else 0
+    """All on every rank. Several have their gradients in buckets from the start, which torch lays anew after a step."""
+    several = load.devices > 1
     base = _base(strategy, load, load.weights, load.states(load.gradients))
-    moments = [_forward(base, load, load.gradients, buckets), *_beyond(base, load, buckets)]
-    if load.accumulates:
-        return [*moments, _backward(base, load, lambda _: load.gradients, buckets)]
-    return [*moments, _backward(base, load, lambda owned: owned, buckets)]
+    stays = several or load.accumulates
+    return [
+        replace(base, gradients=load.gradients, working=load.gradients if several else 0, copies=0),
+        _forward(base, load, load.gradients),
+        _backward(base, load, lambda owned: load.gradients if stays else owned),
+        *_beyond(base, load, load.gradients if several else 0),
+    ]
 
 
 def _zero(strategy: str, load: Load) -> list[Need]:
@@ -237,7 +240,7 @@ def _tensor(strategy: str, load: Load) -> list[Need]:
     base = _base(strategy, load, weights, load.states(gradients))
     gathered = 3 * load.layer // size if strategy == "tp_fsdp2" else 0
     return [
-        Need(strategy, weights=load.weights),
+        Need(strategy, weights=load.weights if load.host else weights, working=load.largest),
         _forward(base, load, gradients, gathered),
         _backward(base, load, lambda _: gradients, gathered),
         *_beyond(base, load, gathered),

@@ -13,5 +13,8 @@ __all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "pr
 
 
 def build(cfg: Any, module: pl.LightningModule) -> DDPStrategy:
-    """Buffers are equal by construction, but for those of batch norm, where rank 0's count as in torch."""
-    return DDPStrategy(find_unused_parameters=False)
+    """Buffers are equal by construction, but for those of batch norm, where rank 0's count as in torch.
+
+    Gradients lie in the buckets that are reduced: else each rank would have them twice.
+    """
+    return DDPStrategy(find_unused_parameters=False, gradient_as_bucket_view=True)
