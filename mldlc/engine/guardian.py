@@ -2,7 +2,8 @@
 
 It lives in its own session and waits on a socket to the scheduler. When that closes, for whatever reason (also
 kill -9), it kills every worker's process group at once and then everything that still descends from this run. It is
-single-threaded, so a worker's parent-death signal means the guardian's death and not that of some thread.
+single-threaded, so a worker's parent-death signal means the guardian's death and not that of some thread. Workers that
+need modules which take seconds to import are forked by a process that has them, see `template.py`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from mldlc.engine.template import Template, nurse
 
 TOKEN = "MLDLC_RUN_TOKEN"  # in the environment of every descendant: finds those that left their process group
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 ROUNDS = 50
+ADOPTION_SECONDS = 5.0  # that a worker's parent, which ends at once, has for it
 
 
 def prctl(option: int, value: int) -> None:
@@ -32,25 +36,35 @@ def prctl(option: int, value: int) -> None:
 
 
 class Guardian:
-    """State of the guardian: the socket to the scheduler and the workers by number."""
+    """State of the guardian: the socket to the scheduler, the workers by number, and the templates that fork some.
+
+    unclaimed: (exit code, memory) of processes that ended before a template told that they were workers. early: what
+    was asked of workers that are not there yet.
+    """
 
     def __init__(self, control: socket.socket, outputs: str) -> None:
         self.control, self.outputs = control, outputs
         self.workers: dict[int, int] = {}  # pid -> number
+        self.templates: dict[int, Template] = {}  # by pid
+        self.unclaimed: dict[int, tuple[int, int]] = {}
+        self.early: dict[int, str] = {}
+        self.selector = selectors.DefaultSelector()
 
     def loop(self) -> None:
         """Serve until the scheduler's end of the socket closes."""
         awake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        selector = selectors.DefaultSelector()
-        selector.register(self.control, selectors.EVENT_READ)
-        selector.register(awake, selectors.EVENT_READ)
+        self.selector.register(self.control, selectors.EVENT_READ)
+        self.selector.register(awake, selectors.EVENT_READ)
         while True:
-            for chosen, _ in selector.select():
+            for chosen, _ in self.selector.select():
                 if chosen.fd == awake:
                     os.read(awake, 4096)
                     self.reap()
+                    continue
+                if isinstance(chosen.data, Template):
+                    self.claim(chosen.data)
                     continue
                 try:
                     message, descriptors, _, _ = socket.recv_fds(self.control, 1 << 16, 1)
@@ -58,38 +72,105 @@ class Guardian:
                     message = b""
                 if not message:
                     return
-                self.obey(json.loads(message), descriptors, selector)
+                self.obey(json.loads(message), descriptors)
 
-    def obey(self, order: dict[str, Any], descriptors: list[int], selector: selectors.BaseSelector) -> None:
-        """spawn (with a socket), term or kill one worker."""
-        number = order["worker"]
-        if order["do"] == "spawn":
-            pid = os.fork()
-            if pid == 0:
-                self._become_worker(descriptors[0], selector)
-            os.close(descriptors[0])
-            self.workers[pid] = number
-            self.tell({"say": "started", "worker": number, "pid": pid})
-            return
-        for pid in [pid for pid, n in self.workers.items() if n == number]:
-            if order["do"] == "term":
-                os.kill(pid, signal.SIGTERM)
-            else:
+    def obey(self, order: dict[str, Any], descriptors: list[int]) -> None:
+        """spawn (with a socket), term or kill one worker; retire the templates: no worker of theirs is to come."""
+        match order["do"]:
+            case "spawn":
+                self.spawn(order["worker"], descriptors[0], tuple(order["preload"]))
+                os.close(descriptors[0])
+            case "retire":
+                for template in self.templates.values():
+                    template.retire()
+            case wanted:
+                pids = [pid for pid, number in self.workers.items() if number == order["worker"]]
+                for pid in pids:
+                    _end(pid, wanted)
+                if not pids:
+                    self.end_early(order["worker"], wanted)
+
+    def spawn(self, number: int, descriptor: int, modules: tuple[str, ...]) -> None:
+        """Fork a worker that serves the socket, or have it forked by who has its modules."""
+        if modules and sys.platform == "linux":  # elsewhere no grandchild comes back to this process
+            try:
+                self.template(modules).ask(number, descriptor)
+                return
+            except OSError:
+                pass  # it is gone: the worker imports its modules itself
+        guardian = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(descriptor, guardian)
+        self.workers[pid] = number
+        self.tell({"say": "started", "worker": number, "pid": pid})
+
+    def template(self, modules: tuple[str, ...]) -> Template:
+        """The one that has these modules; it may still import them."""
+        for known in self.templates.values():
+            if known.modules == modules and not known.ended:
+                return known
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        guardian = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._leave(guardian)
+                ours.close()
+                nurse(theirs, modules, lambda descriptor: self._become_worker(descriptor, guardian))
+            finally:
+                os._exit(0)
+        theirs.close()
+        made = self.templates[pid] = Template(pid, ours, modules)
+        self.selector.register(ours, selectors.EVENT_READ, made)
+        return made
+
+    def claim(self, template: Template) -> None:
+        """Take over the workers that a template has forked; one that ends is no longer listened to."""
+        for number, pid in template.told():
+            if self.early.get(number) == "kill":  # its end was told
                 kill_group(pid)
+                continue
+            self.tell({"say": "started", "worker": number, "pid": pid})
+            if pid in self.unclaimed:
+                kill_group(pid)
+                self.tell_end(number, *self.unclaimed.pop(pid))
+            else:
+                self.workers[pid] = number
+                if number in self.early:
+                    _end(pid, self.early.pop(number))
+        if not any(other.pending for other in self.templates.values()):
+            self.unclaimed.clear()
+        if template.ended and template.link in self.selector.get_map():
+            self.selector.unregister(template.link)
 
-    def _become_worker(self, descriptor: int, selector: selectors.BaseSelector) -> None:
-        parent = os.getppid()
+    def end_early(self, number: int, order: str) -> None:
+        """A worker that a template has not forked yet: SIGTERM waits for it, SIGKILL does not."""
+        self.early[number] = order
+        if order == "kill" and any(template.forget(number) for template in self.templates.values()):
+            self.tell_end(number, -signal.SIGKILL, 0)
+
+    def _leave(self, guardian: int) -> None:
+        """Make a forked process one of its own: signals, session, and death with the guardian."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        self.selector.close()
+        self.control.close()
+        for template in self.templates.values():
+            template.link.close()
+        os.setsid()
+        _die_with(guardian)
+
+    def _become_worker(self, descriptor: int, guardian: int) -> NoReturn:
         code = 1
         try:
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            selector.close()
-            self.control.close()
-            os.setsid()
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
+            if os.getsid(0) == os.getsid(guardian):
+                self._leave(guardian)
+            else:  # from a template, which has left already
+                os.setsid()
+                _die_with(guardian)
+                _reseed()
             from mldlc.engine.worker import serve
 
             code = serve(socket.socket(fileno=descriptor), Path(self.outputs))
@@ -111,10 +192,25 @@ class Guardian:
             if pid in self.workers:
                 kill_group(pid)
             _, status, spent = os.wait4(pid, 0)
-            number = self.workers.pop(pid, None)
-            if number is not None:
-                code = os.waitstatus_to_exitcode(status)
-                self.tell({"say": "exited", "worker": number, "status": code, "memory": spent.ru_maxrss * 1024})
+            code, memory = os.waitstatus_to_exitcode(status), spent.ru_maxrss * 1024
+            if pid in self.workers:
+                self.tell_end(self.workers.pop(pid), code, memory)
+            elif pid in self.templates:
+                self.bereave(self.templates.pop(pid), code)
+            elif any(template.pending for template in self.templates.values()):
+                self.unclaimed[pid] = code, memory
+
+    def bereave(self, template: Template, code: int) -> None:
+        """A template has ended: so have the workers that it did not get to."""
+        self.claim(template)
+        if template.link in self.selector.get_map():
+            self.selector.unregister(template.link)
+        template.link.close()
+        for number in template.pending:
+            self.tell_end(number, code or 1, 0)
+
+    def tell_end(self, number: int, code: int, memory: int) -> None:
+        self.tell({"say": "exited", "worker": number, "status": code, "memory": memory})
 
     def tell(self, message: dict[str, Any]) -> None:
         try:
@@ -124,7 +220,7 @@ class Guardian:
 
     def end(self, token: str) -> None:
         """Kill all workers with their groups, then what escaped from its group."""
-        for pid in list(self.workers):
+        for pid in (*self.workers, *self.templates):
             kill_group(pid)
         for _ in range(ROUNDS):
             left = [pid for pid in descendants(token) if pid != os.getpid()]
@@ -139,6 +235,30 @@ class Guardian:
             except ChildProcessError:
                 if not left:
                     return
+
+
+def _end(pid: int, order: str) -> None:
+    """SIGTERM to a worker, or SIGKILL to it and its group."""
+    if order == "term":
+        os.kill(pid, signal.SIGTERM)
+    else:
+        kill_group(pid)
+
+
+def _die_with(guardian: int) -> None:
+    """SIGKILL when the guardian ends; at once if it has."""
+    deadline = time.monotonic() + ADOPTION_SECONDS
+    while os.getppid() != guardian and time.monotonic() < deadline:
+        time.sleep(0.0005)  # a template's grandchild, until the process between them is gone
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != guardian:
+        os._exit(1)
+
+
+def _reseed() -> None:
+    """Forked from one template, workers would draw the same numbers of NumPy, which Python's own `random` sees to."""
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
 
 
 def kill_group(pid: int) -> None:

@@ -65,6 +65,10 @@ class Pool:
         if not any(w.use == "fresh" and not w.step and w.imported >= set(preload) for w in self.workers.values()):
             self._start("fresh", preload)
 
+    def no_more_fresh(self) -> None:
+        """No fresh step is to come: what their workers are forked from gives its memory back."""
+        self._order({"do": "retire"})
+
     def choose(self, step: str, process: str, preload: Sequence[str]) -> Worker:
         """A worker for a step, started if need be; it is busy from now on."""
         wanted = set(preload)
@@ -130,7 +134,8 @@ class Pool:
         self._count += 1
         worker = Worker(self._count, ours, use, set(preload))
         try:
-            socket.send_fds(control, [json.dumps({"do": "spawn", "worker": worker.number}).encode()], [theirs.fileno()])
+            told = {"do": "spawn", "worker": worker.number, "preload": list(preload)}
+            socket.send_fds(control, [json.dumps(told).encode()], [theirs.fileno()])
         finally:
             theirs.close()
         self.workers[worker.number] = worker

@@ -96,6 +96,7 @@ class Scheduler:
             if waits and step.needs.process == "fresh" and step.action in ("run", "maybe"):
                 self.pool.warm(step.needs.preload)
                 return
+        self.pool.no_more_fresh()
 
     def _decide(self) -> bool:
         """Settle every step that is ready; whether there was any."""

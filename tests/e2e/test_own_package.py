@@ -197,7 +197,7 @@ def test_a_changed_module_reruns_what_imports_it(repo: Repository) -> None:
         (["model.target=churn.nets:Brokn"], 2, "did you mean 'Broken'?"),
         (["model.target=churn.net:Own"], 2, "did you mean 'churn.nets'?"),
         (["model.target=os:system"], 2, "no module 'os' in the project's code roots"),
-        (["model.args={hiden: 3}"], 2, "to add them: ++model.args={hiden: 3}"),
+        (["model.args={hiden: 3}"], 2, "to add: ++model.args={hiden: 3}"),
         (["++model.args={hiden: 3}"], 2, "takes no argument 'hiden'; did you mean 'hidden'?"),
         (["model.target=churn.nets:Broken"], 1, "this net is broken on purpose"),
         (["source.args={rows: -1}"], 1, "collect"),

@@ -191,6 +191,7 @@ def look(ctx, cfg, inputs) -> None:
         "pid": os.getpid(), "threads": ctx.threads, "omp": os.environ["OMP_NUM_THREADS"], "cwd": str(Path.cwd()),
         "heavy": [name for name in heavy if name in sys.modules], "path": sys.path[:2], "word": words.WORD,
         "file": words.__file__, "colorsys": "colorsys" in sys.modules, "main": "pytest" in sys.modules,
+        "parent": os.getppid(), "drawn": sys.modules["numpy"].random.random() if "numpy" in sys.modules else None,
         "waiting": {name: os.environ.get(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")},
     }  # fmt: skip
     time.sleep(cfg.step.seconds)
