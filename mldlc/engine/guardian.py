@@ -64,7 +64,8 @@ class Guardian:
                     self.reap()
                     continue
                 if isinstance(chosen.data, Template):
-                    self.claim(chosen.data)
+                    if not chosen.data.ended:  # else an event earlier in this batch told of its end
+                        self.claim(chosen.data)
                     continue
                 try:
                     message, descriptors, _, _ = socket.recv_fds(self.control, 1 << 16, 1)
@@ -94,7 +95,7 @@ class Guardian:
         """Fork a worker that serves the socket, or have it forked by who has its modules."""
         if modules and sys.platform == "linux":  # elsewhere no grandchild comes back to this process
             try:
-                self.template(modules).ask(number, descriptor)
+                self.template(modules, descriptor).ask(number, descriptor)
                 return
             except OSError:
                 pass  # it is gone: the worker imports its modules itself
@@ -105,8 +106,8 @@ class Guardian:
         self.workers[pid] = number
         self.tell({"say": "started", "worker": number, "pid": pid})
 
-    def template(self, modules: tuple[str, ...]) -> Template:
-        """The one that has these modules; it may still import them."""
+    def template(self, modules: tuple[str, ...], descriptor: int) -> Template:
+        """The one that has these modules; it may still import them. descriptor: is a worker's, and not kept by it."""
         for known in self.templates.values():
             if known.modules == modules and not known.ended:
                 return known
@@ -117,6 +118,7 @@ class Guardian:
             try:
                 self._leave(guardian)
                 ours.close()
+                os.close(descriptor)
                 nurse(theirs, modules, lambda descriptor: self._become_worker(descriptor, guardian))
             finally:
                 os._exit(0)
@@ -203,6 +205,7 @@ class Guardian:
     def bereave(self, template: Template, code: int) -> None:
         """A template has ended: so have the workers that it did not get to."""
         self.claim(template)
+        template.ended = True
         if template.link in self.selector.get_map():
             self.selector.unregister(template.link)
         template.link.close()

@@ -46,10 +46,15 @@ def test_what_dies_of_its_imports_is_told(built: Builder, watch: Watch, imports:
 
 def test_a_stop_while_it_still_imports(built: Builder, watch: Watch, imports: Path, monkeypatch) -> None:
     monkeypatch.setenv("HEAVY", "60")
-    watch.hooks["step_started"] = lambda event: watch.stop.set()
+
+    def stop() -> None:
+        _wait_for(imports)
+        watch.stop.set()
+
+    watch.hooks["step_started"] = lambda event: threading.Thread(target=stop).start()
     start = time.monotonic()
     result = watch.run(built.add("f", "LOOK", value=1, needs=HEAVY).plan(), grace=0.5)
-    assert result.status == "stopped" and time.monotonic() - start < 20
+    assert result.status == "stopped" and time.monotonic() - start < 50
     assert _gone([int(pid) for pid in imports.read_text().split()])
 
 
@@ -89,12 +94,16 @@ def test_no_descendant_outlives_a_guardian_that_is_killed(
     assert _gone([*json.loads(log.read_text()), int(imports.read_text())])
 
 
+def _wait_for(file: Path) -> None:
+    while not file.exists() or not file.read_text():
+        time.sleep(0.02)
+
+
 def _later(log: Path) -> None:
     """Kill the guardian once the step has told of its processes."""
 
     def kill() -> None:
-        while not log.exists() or not log.read_text():
-            time.sleep(0.02)
+        _wait_for(log)
         os.kill(psutil.Process(json.loads(log.read_text())[0]).ppid(), signal.SIGKILL)
 
     threading.Thread(target=kill).start()
