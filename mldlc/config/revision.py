@@ -68,4 +68,4 @@ def _first(repo: Path, commit: str, folders: list[Path]) -> Path | None:
 
 def _no_manifest(commit: str, repo: Path, place: str) -> DiagnosticError:
     hint = "a config repository has a mldlc.yaml at its root"
-    return fail("no_manifest", f"command line: --rev: no {MANIFEST} in {repo} at {commit[:7]}, {place}", hint=hint)
+    return fail("no_manifest", f"command line: --rev: {repo} at {commit[:7]} has no {MANIFEST} {place}", hint=hint)

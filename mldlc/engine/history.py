@@ -69,6 +69,8 @@ def find(outputs: Path, run: str) -> Path:
     if run and (folder / NAME).exists():
         return folder
     known = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
+    if not known:
+        raise fail("unknown_run", f"there is no run under {root}", found=run, hint="mldlc run makes one")
     starting = [name for name in known if run and name.startswith(run)]
     if len(starting) == 1:
         return root / starting[0]

@@ -15,6 +15,8 @@ from mldlc.plan.diagnostic import DiagnosticError, fail
 from mldlc.plan.diff import Change, diff, diff_values
 from mldlc.plan.plan import Plan
 
+REV = "command line: --rev:"  # as mistakes of a revision begin; who compares wrote no such flag
+
 
 @dataclass(frozen=True)
 class Side:
@@ -76,8 +78,10 @@ def _plan_at(rev: str, request: CompileRequest) -> Plan:
         return compile_plan(replace(request, rev=rev, offline=True))
     except DiagnosticError as error:
         first = error.diagnostics[0]
-        if first.code != "unknown_revision" or "--rev:" not in first.message:
-            raise
+        if first.code != "unknown_revision" or REV not in first.message:
+            raise DiagnosticError(
+                replace(item, message=item.message.replace(REV, f"command line: {rev}:")) for item in error.diagnostics
+            ) from None
         raise fail(
             "unknown_side", f"command line: '{rev}' is no plan file, no run and no git revision",
             found=rev, allowed=first.allowed, hint=f"{first.hint} (see also mldlc ls runs)",

@@ -98,7 +98,7 @@ def test_a_bare_repository_plans_from_a_folder_of_ones_own(
     [
         ("p7", "error: command line: --rev: no revision 'p7' in {root}; there are: main, p1\n"),
         ("mian", "error: command line: --rev: no revision 'mian' in {root}; did you mean 'main'?\n"),
-        ("git://main:none@../team", "error: command line: --rev: no mldlc.yaml in {team} at {sha}, in its folder 'none'; "
+        ("git://main:none@../team", "error: command line: --rev: {team} at {sha} has no mldlc.yaml in its folder 'none'; "
          "a config repository has a mldlc.yaml at its root\n"),
         ("git://main:@../nowhere", "error: command line: --rev: no git repository at {team}/../nowhere\n"),
         ("git://main@../team", "error: 'git://main@../team' is not a git config source; "
@@ -186,6 +186,11 @@ def test_revisions_compared(project: Repository, capsys: pytest.CaptureFixture[s
         2, "error: command line: 'mian' is no plan file, no run and no git revision; "
         "did you mean 'main'? (see also mldlc ls runs)\n",
     )  # fmt: skip
+    git(project.root, "rm", "-q", "mldlc.yaml")
+    sha = commit(project.root, {"other": "1\n"})
+    code, _, err = told(capsys, "diff", "p1..main")
+    text = f"error: command line: main: {project.root} at {sha[:7]} has no mldlc.yaml at its top; "
+    assert (code, err) == (2, text + "a config repository has a mldlc.yaml at its root\n")
 
 
 EXPERIMENT = "# @package _global_\ntally: {{size: {size}, label: {label}}}\nlifecycle:\n  stages:\n    t: {kind}\n"

@@ -217,7 +217,8 @@ def test_diff_of_revisions_and_plans_knows_what_their_last_runs_found(repo: Repo
 
 
 def test_show_ls_data_doctor(repo: Repository) -> None:
-    assert repo.mldlc("show").returncode == 2
+    done = repo.mldlc("show")
+    assert done.returncode == 2 and "there is no run under" in done.stderr and "mldlc run makes one" in done.stderr
     repo.mldlc("run")
     shown = repo.mldlc("show").stdout
     assert " ran" in shown
