@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,21 +15,7 @@ from mldlc.cli.frame import emit, outputs_argument, outputs_of
 from mldlc.cli.views.style import coloured, paint, size
 from mldlc.plan.diagnostic import DiagnosticError
 
-CORE = (
-    "hydra-core",
-    "omegaconf",
-    "pydantic",
-    "polars",
-    "numpy",
-    "torch",
-    "lightning",
-    "safetensors",
-    "whylogs",
-    "blake3",
-    "psutil",
-    "rich",
-)
-EXTRAS = {"deepspeed": "deepspeed", "lakefs-client": "lakefs", "tokenizers": "text", "optuna": "optuna"}  # -> extra
+FOR_DEVELOPERS = ("all", "test", "dev")  # extras that are no feature
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,17 +41,24 @@ def run(args: argparse.Namespace) -> int:
 
 def _packages() -> list[tuple[str, str, str]]:
     rows = [("ok" if (3, 11) <= sys.version_info < (3, 14) else "broken", "python", platform.python_version())]
-    for name in CORE:
+    for name, extra in _required().items():
         try:
             rows.append(("ok", name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
-            rows.append(("broken", name, "not installed"))
-    for name, extra in EXTRAS.items():
-        try:
-            rows.append(("ok", name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            rows.append(("note", name, f"not installed (pip install 'mldlc[{extra}]')"))
+            missing = f"not installed (pip install 'mldlc[{extra}]')" if extra else "not installed"
+            rows.append(("note" if extra else "broken", name, missing))
     return rows
+
+
+def _required() -> dict[str, str]:
+    """Package -> the extra that brings it, "" where mldlc always needs it; as the installed mldlc says."""
+    found: dict[str, str] = {}
+    for line in importlib.metadata.requires("mldlc") or ():
+        name, _, marker = line.partition(";")
+        extra = marker.partition("extra ==")[2].strip(" '\"")
+        if extra not in FOR_DEVELOPERS:
+            found.setdefault(re.split(r"[<>=!~ ]", name)[0], extra)
+    return found
 
 
 def _machine(args: argparse.Namespace) -> list[tuple[str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mldlc.cli.views.plan_text import lines
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
 from mldlc.evaluation.work import family
@@ -43,6 +44,10 @@ def test_label_fixes_are_points_of_data_work_that_only_learning_sees(tmp_path: P
         assert (found["table"], found["split"]) == ("prepare.table", "split.split"), "judged by the labels as given"
     prepare = [step for step in plan.steps if step.stage == "prepare"]
     assert any(mended <= set(step.points) for step in prepare), "made once for them and for the base"
+    shown = [line.split()[1] for line in lines(plan)]
+    assert shown[shown.index("prepare") :][:4] == ["prepare", "out_of_fold", "labels", "train"], (
+        "each after what it takes"
+    )
 
 
 def test_a_focus_keeps_what_it_holds(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mldlc.cli.views.style import duration, paint
+from mldlc.plan.dag import Cycle, topological
 from mldlc.plan.plan import Plan
 from mldlc.plan.step import Step
 
@@ -32,7 +33,7 @@ def glyph(step: Step) -> str:
 def lines(plan: Plan, colour: bool = False) -> list[str]:
     """The plan's lines; points of a sweep are folded (`x32`)."""
     folds: dict[tuple[str, str, str], list[Step]] = {}
-    for step in plan.steps:
+    for step in _by_stage(plan):
         folds.setdefault((step.stage, glyph(step), action_text(step)), []).append(step)
     sweep = len(plan.points) > 1
     names = [f"{stage} x{len(steps)}" if sweep and len(steps) > 1 else stage for (stage, _, _), steps in folds.items()]
@@ -45,6 +46,20 @@ def lines(plan: Plan, colour: bool = False) -> list[str]:
         out.append(paint((head + why[0] if why else head).rstrip(), COLOURS[mark], colour))
         out += [paint(" " * (2 + width + actions) + line, COLOURS[mark], colour) for line in why[1:]]
     return out
+
+
+def _by_stage(plan: Plan) -> list[Step]:
+    """The steps, each stage after those it takes something from at any point: a sweep may add stages to some only."""
+    stages = {step.id: step.stage for step in plan.steps}
+    upstream: dict[str, set[str]] = {}
+    for step in plan.steps:
+        above = {stages[name] for name in step.upstream() if name in stages}
+        upstream.setdefault(step.stage, set()).update(above - {step.stage})
+    try:
+        ranks = {stage: rank for rank, stage in enumerate(topological(upstream))}
+    except Cycle:  # points that are wired the other way round
+        return list(plan.steps)
+    return sorted(plan.steps, key=lambda step: ranks[step.stage])
 
 
 def action_text(step: Step) -> str:
