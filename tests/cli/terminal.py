@@ -68,8 +68,8 @@ def on_a_terminal(folder: Path, *args: str) -> str:
 
 
 def until(terminal: int, pattern: str) -> str:
-    """Read until the pattern appears; its first group, or all of it. AssertionError with what was read after a minute."""
-    seen, end = "", time.monotonic() + 60
+    """Read until the pattern appears; its first group, or all of it. AssertionError with what was read in five minutes."""
+    seen, end = "", time.monotonic() + 300
     while time.monotonic() < end:
         if select.select([terminal], [], [], 1)[0]:
             seen += os.read(terminal, 65536).decode(errors="replace")
