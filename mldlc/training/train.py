@@ -216,6 +216,7 @@ def _write_history(ctx: Context, cfg: Any, watch: Watch, trainer: pl.Trainer, st
             "monitor": monitor,
             "stopped": next((why for why, so in ends.items() if so), "max_epochs"),
         }
+        | ({"empty_batches": watch.meter.empty} if watch.meter.empty else {})
         | ({"spikes": watch.spikes.found} if watch.spikes is not None else {}),
     )
     row = watch.history.epochs[-1] if watch.history.epochs else {}

@@ -59,8 +59,9 @@ def test_they_move_nothing_and_are_told(
         before = steps[group][-1]
     losses = [step["loss"] * together for step, nothing in zip(steps, empty, strict=True) if not nothing]
     assert not any(step["loss"] for step, nothing in zip(steps, empty, strict=True) if nothing)
-    epochs = run.outputs["history"].json("history.json")["epochs"]
-    assert np.mean([epoch["train_loss"] for epoch in epochs]) == pytest.approx(np.mean(losses))
+    history = run.outputs["history"].json("history.json")
+    assert history["empty_batches"] == sum(empty)
+    assert np.mean([epoch["train_loss"] for epoch in history["epochs"]]) == pytest.approx(np.mean(losses))
     step = steps[empty.index(True)]
     told = f"in epoch 1, step {step['step']}; rows of its batch: {step['rows'][0]}, "
     assert [told in message for message in caplog.messages if "sum to 0" in message] == [True]

@@ -39,6 +39,10 @@ def training(artifact: Any) -> dict[str, Any] | None:
         facts.append(
             ("stopped", stopped if isinstance(stopped, str) else ("early" if stopped else "at the last epoch"))
         )
+    if is_number(history.get("empty_batches")):
+        facts.append(
+            ("batches whose weights sum to 0", f"{number(history['empty_batches'])}: nothing was learnt from them")
+        )
     return {"charts": charts, "facts": facts + _spikes(rows(history, "spikes"))}
 
 
