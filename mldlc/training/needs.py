@@ -209,10 +209,17 @@ def _zero3(strategy: str, load: Load) -> list[Need]:
 
 
 def _offload(strategy: str, load: Load) -> list[Need]:
-    """ZeRO-3 whose weights, gradients and states lie with the host: only what is gathered is on the device."""
+    """ZeRO-3 whose weights, gradients and states lie with the host: only what is gathered is on the device.
+
+    At its start DeepSpeed moves the whole network there, and shards it then (`engine._configure_distributed_model`).
+    """
     base = _base(strategy, load, 0, 0)
     gathered = 2 * load.layer + load.bucket
-    return [_forward(base, load, 0, gathered), _backward(base, load, lambda _: 0, gathered + load.bucket)]
+    return [
+        Need(strategy, weights=load.weights, working=load.largest),
+        _forward(base, load, 0, gathered),
+        _backward(base, load, lambda _: 0, gathered + load.bucket),
+    ]
 
 
 def _fsdp2(strategy: str, load: Load) -> list[Need]:

@@ -207,7 +207,7 @@ def ask(case: Case) -> int:
     root, env = Path(__file__).parents[2], {**os.environ, **EXACT}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, env=env)
     if done.returncode:
-        raise RuntimeError(done.stderr[-3000:])
+        raise RuntimeError(f"exit {done.returncode}\n{done.stderr[-3000:]}")
     return int(done.stdout.splitlines()[-1])
 
 
