@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
+from mldlc.engine import deferred
+
+deferred.install()  # as in every worker
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 # A file runs on one process: the last one to begin should be short, and xdist looks at the number of tests alone.

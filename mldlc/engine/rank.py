@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from mldlc.engine import failure, inputs, step_file
+from mldlc.engine import deferred, failure, inputs, step_file
 from mldlc.engine.context import StepContext
 from mldlc.engine.guardian import PR_SET_PDEATHSIG, prctl
 from mldlc.engine.objects import LocalObjects
@@ -20,6 +20,10 @@ from mldlc.engine.ranks import RankOrder
 from mldlc.engine.step_file import StepFile
 from mldlc.plan.context import Cancelled, StepError
 from mldlc.store.layout import open_store
+
+# Ranks are forked from a server that imports this module before those of a training. They do need torch's compiler:
+# process groups and DDP set what it is to leave alone.
+deferred.install("scipy.signal")
 
 
 class Reporter:

@@ -91,7 +91,7 @@ def _agent(order: RankOrder, preload: Sequence[str], count: int, ended: dict[str
         # its one warning is about the handlers, see `launch`; what ranks die of is told by `_verdict`
         logging.getLogger("torch.distributed.elastic").setLevel(logging.ERROR)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # else imports start CUDA, which no fork survives
-        multiprocessing.set_forkserver_preload([order.entry.partition(":")[0], rank.__name__, *preload])
+        multiprocessing.set_forkserver_preload([rank.__name__, order.entry.partition(":")[0], *preload])
         known = LaunchConfig.__dataclass_fields__  # torch 2.11 has no such key, and waits for thirty seconds
         patience: dict[str, Any] = {"shutdown_timeout": 5} if "shutdown_timeout" in known else {}
         config = LaunchConfig(

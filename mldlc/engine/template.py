@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from mldlc.engine import deferred
+
 
 @dataclass
 class Template:
@@ -67,6 +69,7 @@ class Template:
 def nurse(link: socket.socket, modules: Sequence[str], become_worker: Callable[[int], NoReturn]) -> None:
     """Import the modules, then fork a worker for every socket that comes, until no more can come."""
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # else imports start CUDA, which no fork survives
+    deferred.install()
     for name in modules:
         with contextlib.suppress(Exception):  # a broken module fails in the step that needs it, with its message
             importlib.import_module(name)

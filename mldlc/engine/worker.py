@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mldlc.engine import deferred, step_file
 from mldlc.engine import inputs as _inputs  # noqa: F401  imported here so that forked workers have it
-from mldlc.engine import step_file
 from mldlc.engine.objects import LocalObjects
 from mldlc.engine.perform import Surroundings, perform
 from mldlc.engine.secrets import redact, redact_all
@@ -40,6 +40,7 @@ class Worker:
 
     def run(self) -> int:
         """Serve until the other end goes away; then the whole process group dies."""
+        deferred.install()
         signal.signal(signal.SIGTERM, self._stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         threading.Thread(target=self._read, daemon=True, name="orders").start()

@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from mldlc.artifacts.model import joined, squeezed, takes_columns
 from mldlc.plan.context import StepError
@@ -19,7 +18,7 @@ from mldlc.training.objective import Objective
 from mldlc.training.optimizer import build_optimizer, configure, decayed
 from mldlc.training.ranks import Ranks
 from mldlc.training.rows import WEIGHED
-from mldlc.training.sharding import by_mesh, clip_norm, meshes, squared_norm
+from mldlc.training.sharding import by_mesh, clip_norm, is_shard, meshes, squared_norm
 
 
 class TabularModule(pl.LightningModule):
@@ -123,7 +122,7 @@ class TabularModule(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         # the gradient scaler of 16-mixed unscales outside the optimizer, which a fused one does not allow with clipping
         fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
-        if isinstance(self.optimizer_cfg, Sgd) and any(isinstance(p, DTensor) for p in self.net.parameters()):
+        if isinstance(self.optimizer_cfg, Sgd) and any(is_shard(p) for p in self.net.parameters()):
             fused = False  # torch has no such kernel for shards
         optimizer = build_optimizer(self.optimizer_cfg, by_mesh(self.trained()), fused)
         return configure(self.optimizer_cfg, optimizer, self.epoch_steps, self.total_steps)

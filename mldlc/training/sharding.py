@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+
+def is_shard(tensor: object) -> TypeGuard[DTensor]:
+    """Whether it is a DTensor. Where nothing shards, torch's modules for that stay unimported: 700 of them."""
+    return "torch.distributed.tensor" in sys.modules and isinstance(tensor, torch.distributed.tensor.DTensor)
 
 
 def meshes(net: nn.Module) -> set[Any]:
@@ -30,7 +38,7 @@ def by_mesh(groups: Sequence[Any]) -> list[Any]:
 def squared_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Sum of the squares of all gradients, a scalar; a collective where some are sharded."""
     norms = [torch.linalg.vector_norm(p.grad) for p in parameters if p.grad is not None]
-    whole = [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
+    whole = [norm.full_tensor() if is_shard(norm) else norm for norm in norms]
     return torch.stack(whole).square().sum() if whole else torch.zeros(())
 
 

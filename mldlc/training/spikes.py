@@ -12,7 +12,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from mldlc.artifacts.table import write_json
@@ -20,6 +19,7 @@ from mldlc.plan.context import Context, StepError
 from mldlc.training.loader import Loader
 from mldlc.training.loop_config import Spikes
 from mldlc.training.ranks import Ranks
+from mldlc.training.sharding import is_shard
 
 SHOWN = 8  # rows in a message
 FILE = "bad_batch.json"  # in the step's scratch folder: all rows of the batch that ended a training
@@ -103,7 +103,7 @@ class SpikeWatch(pl.Callback):
 
 def _own(tensor: Tensor) -> Tensor:
     """The part of a tensor that lies on this rank, not a copy."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_shard(tensor) else tensor
 
 
 def _params(optimizer: Optimizer) -> list[Tensor]:

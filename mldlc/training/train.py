@@ -30,6 +30,7 @@ from mldlc.training.loader import Loader
 from mldlc.training.meter import Meter
 from mldlc.training.network import prepare
 from mldlc.training.placed import placed
+from mldlc.training.preload import preload
 from mldlc.training.ranks import Ranks
 from mldlc.training.rung import Rung, rung_of
 from mldlc.training.spec import STRATEGIES
@@ -67,8 +68,7 @@ def start(ctx: Context, cfg: Any, inputs: Mapping[str, Any], here: Run, entry: s
     if cfg.trainer.strategy == "single":
         here(ctx, cfg, inputs)
     else:
-        strategy = importlib.import_module(STRATEGIES[cfg.trainer.strategy])
-        ctx.ranks(cfg.trainer.devices, entry, strategy.preload(cfg.trainer))
+        ctx.ranks(cfg.trainer.devices, entry, preload(cfg.trainer))
 
 
 def train(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:

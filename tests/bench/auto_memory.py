@@ -8,7 +8,6 @@ With `in=FILE` the measured figures go into that file, and those that are there 
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import os
 import subprocess
@@ -29,7 +28,8 @@ from mldlc.training import train
 from mldlc.training.footprint import measure
 from mldlc.training.needs import PARTS, Need
 from mldlc.training.placing import needed, question
-from mldlc.training.spec import STRATEGIES, TRAIN
+from mldlc.training.preload import preload
+from mldlc.training.spec import TRAIN
 from tests.bench.results import keep, table
 from tests.ranked_step import run_ranked
 from tests.step_harness import artifact, run_step, validated
@@ -148,8 +148,7 @@ def _anonymous() -> int:
 
 def run(ctx: Context, cfg: Any, given: Mapping[str, Any]) -> None:
     """The step: `training.train` with ranks that are watched."""
-    strategy = importlib.import_module(STRATEGIES[cfg.trainer.strategy])
-    ctx.ranks(cfg.trainer.devices, f"{MODULE}:rank", strategy.preload(cfg.trainer))
+    ctx.ranks(cfg.trainer.devices, f"{MODULE}:rank", preload(cfg.trainer))
 
 
 def rank(ctx: Context, cfg: Any, given: Mapping[str, Any]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import DDPStrategy
 
-from mldlc.training.strategies.single import AVERAGES, RESIZES, ROLLS_BACK, copies, family, preload, weights
+from mldlc.training.strategies.single import AVERAGES, RESIZES, ROLLS_BACK, copies, family, weights
 
-__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "weights"]
 
 
 def build(cfg: Any, module: pl.LightningModule) -> DDPStrategy:

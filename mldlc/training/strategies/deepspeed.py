@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mldlc.plan.context import StepError
+from mldlc.training.preload import on_cpu
 from mldlc.training.strategies.single import copies
 
-__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "weights"]
 
 RESIZES = False
 AVERAGES = False
@@ -31,25 +32,11 @@ BUCKET = 200_000_000  # elements that are reduced or gathered together, at most
 GOES = 8  # in which a model is reduced or gathered, at least: a bucket of all of it would undo what sharding saves
 ALIGNED = 4096  # what DeepSpeed wants a multiple of, on any number of ranks
 WHOLE = 100_000  # parameters of fewer elements stay on every rank in stage 3, at most
-MUON = "deepspeed.runtime.zero.muon.muon_optimizer"  # asked for by every stage; it brings torch's compiler: 45 MB
-
-
-def on_cpu(cfg: Any) -> bool:
-    """Whether the ranks work on CPUs. Asks in a way that leaves CUDA usable in forked processes."""
-    return cfg.accelerator == "cpu" or (cfg.accelerator == "auto" and torch.cuda.device_count() == 0)
 
 
 def family(cfg: Any) -> str:
     """Shards of this very stage."""
     return str(cfg.strategy)
-
-
-def preload(cfg: Any) -> tuple[str, ...]:
-    """DeepSpeed looks for a GPU when it is imported, which processes that use one must do themselves."""
-    if importlib.util.find_spec("deepspeed") is None or not on_cpu(cfg):
-        return ()
-    os.environ["DS_ACCELERATOR"] = "cpu"
-    return ("deepspeed", MUON, __name__)
 
 
 def build(cfg: Any, module: pl.LightningModule) -> DeepSpeedStrategy:

@@ -13,9 +13,9 @@ from torch.distributed.fsdp import fully_shard
 
 from mldlc.plan.context import StepError
 from mldlc.training.module import TabularModule
-from mldlc.training.strategies.single import copies, preload
+from mldlc.training.strategies.single import copies
 
-__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "weights"]
 
 RESIZES = True
 AVERAGES = False

@@ -24,10 +24,9 @@ from mldlc.training.models.chain import Chain
 from mldlc.training.module import TabularModule
 from mldlc.training.ranks import SEED_STEP
 from mldlc.training.stages import Line
-from mldlc.training.strategies.single import preload
 from mldlc.training.strategies.single import weights as own_weights
 
-__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "weights"]
 
 RESIZES = True
 AVERAGES = False

@@ -17,11 +17,6 @@ def family(cfg: Any) -> str:
     return "whole"
 
 
-def preload(cfg: Any) -> tuple[str, ...]:
-    """Modules that ranks may share from before their start."""
-    return ()
-
-
 def copies(cfg: Any) -> int:
     """Ranks that work on the same rows."""
     return 1

@@ -18,9 +18,8 @@ from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, Ro
 from mldlc.plan.context import StepError
 from mldlc.training.module import TabularModule
 from mldlc.training.strategies.fsdp2 import AVERAGES, ROLLS_BACK, Sharded, blocks, weights
-from mldlc.training.strategies.single import preload
 
-__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "preload", "weights"]
+__all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "weights"]
 
 RESIZES = False
 PAIR = 2  # ranks of a group of tp_fsdp2
