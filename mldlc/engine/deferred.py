@@ -1,9 +1,10 @@
-"""Modules that the libraries of a training import, and hardly a training uses, are executed when first used.
+"""Modules that the libraries of a step import, and hardly a step uses, are executed when first used.
 
-Measured with torch 2.13, Lightning 2.6 and torchmetrics 1.9: to import Lightning takes torch's compiler (900 modules,
-sympy among them) for one `isinstance`, and scipy.signal for one `hasattr`; that is half of all that is to import. Such
-a module stands in `sys.modules` from its import on, with what these ask of it; whatever else is asked executes it, in
-place. So nothing differs but the time.
+Measured with torch 2.13, Lightning 2.6, torchmetrics 1.9 and whylogs 1.6: to import Lightning takes torch's compiler
+(900 modules, sympy among them) for one `isinstance`, and scipy.signal for one `hasattr`; whylogs takes scikit-learn
+where it is installed, for embeddings. That is half and three quarters of all that is to import. Such a module stands in
+`sys.modules` from its import on, with what these ask of it; whatever else is asked executes it, in place. So nothing
+differs but the time.
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ class Deferred(ModuleType):
 def execute(module: Any) -> None:
     """Make a deferred module what an import would have made it; any other one is left alone."""
     with _executing:
-        own = module.__dict__
-        if not isinstance(module, Deferred) or "_spec" not in own:
+        if not isinstance(module, Deferred) or "_spec" not in (own := module.__dict__):
+            return
+        execute(sys.modules.get(module.__name__.rpartition(".")[0]))
+        if "_spec" not in own:  # its package executed it
             return
         spec, light = own.pop("_spec"), own.pop("_light")
         for name in light:
@@ -152,10 +155,17 @@ def _signal(module: Any) -> dict[str, Any]:
     return {"hamming": hamming}
 
 
+def _nothing(module: Any) -> dict[str, Any]:
+    """Its being there is enough."""
+    return {}
+
+
+_FOR_EMBEDDINGS = ("sklearn", "sklearn.cluster", "sklearn.decomposition", "sklearn.metrics", "sklearn.metrics.pairwise")
 LIGHT: dict[str, Callable[[Any], dict[str, Any]]] = {
     "torch._dynamo": _dynamo,
-    "torch._inductor": lambda module: {},
+    "torch._inductor": _nothing,
     "scipy.signal": _signal,
+    **dict.fromkeys(_FOR_EMBEDDINGS, _nothing),
 }
-# what does without its package: `torch.use_deterministic_algorithms` sets a value of that config
-APART = ("torch._inductor.config", "torch._inductor.custom_graph_pass")
+# what does without its package; `torch.use_deterministic_algorithms` sets a value of that config
+APART = ("torch._inductor.config", "torch._inductor.custom_graph_pass", *_FOR_EMBEDDINGS)

@@ -69,6 +69,22 @@ def test_a_training_imports_no_compiler_and_one_that_compiles_does(tmp_path: Pat
     python(FIT + COMPILED, tmp_path)
 
 
+def test_a_profile_imports_no_scikit_learn_and_who_wants_it_has_it(tmp_path: Path) -> None:
+    code = """
+    from mldlc.engine import deferred
+    deferred.install()
+    import sys, mldlc.profile.profile
+    assert "sklearn" in sys.modules and not {"sklearn.base", "scipy.stats"} & set(sys.modules)
+    import sklearn.metrics, sklearn.cluster
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from whylogs.core import stubs
+    assert stubs.is_not_stub(stubs.sklp.cosine_distances) and sklearn.metrics.roc_auc_score([0, 1], [0.1, 0.9]) == 1.0
+    assert sklearn.cluster.KMeans and PCA and HistGradientBoostingClassifier and sklearn.__version__
+    """
+    python(textwrap.dedent(code), tmp_path)
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package `heavy` with submodules, deferred in a process of its own by `PRELUDE`."""
@@ -78,13 +94,15 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "inner.py").write_text("print('inner')\nvalue = 1\n")
     (root / "other.py").write_text("value = 5\n")
     (root / "apart.py").write_text("value = 7\n")
+    (root / "late.py").write_text("print('late')\nfrom heavy import value\n")
     return tmp_path
 
 
 PRELUDE = """
 from mldlc.engine import deferred
 deferred.LIGHT["heavy"] = lambda module: {"quick": 3}
-deferred.APART += ("heavy.apart",)
+deferred.LIGHT["heavy.late"] = lambda module: {}
+deferred.APART += ("heavy.apart", "heavy.late")
 deferred.install()
 """
 
@@ -95,6 +113,10 @@ deferred.install()
         ("import heavy", ""),
         ("from heavy import quick; print(quick)", "3"),
         ("import heavy.apart; print(heavy.apart.value)", "7"),
+        ("import heavy.late as late; print(type(late).__name__)", "Deferred"),
+        ("import heavy.late; print(heavy.late.value)", "executed inner late 2"),
+        ("import heavy.late; print(heavy.value); print(heavy.late.value)", "executed inner 2 late 2"),
+        ("from heavy.late import value; print(value)", "executed inner late 2"),
         ("import heavy; heavy.extra = 2; print(heavy.extra)", "2"),
         ("import heavy; print(heavy.value, heavy.quick)", "executed inner 2 3"),
         ("from heavy import value; print(value)", "executed inner 2"),
@@ -143,4 +165,4 @@ def test_what_is_not_installed_is_missed_as_ever(tmp_path: Path) -> None:
 def test_only_what_is_named_is_deferred(package: Path) -> None:
     code = PRELUDE.replace("install()", "install('scipy.signal')") + "import heavy"
     assert python(code, package).split() == ["executed", "inner"]
-    assert set(deferred.LIGHT) == {"torch._dynamo", "torch._inductor", "scipy.signal"}
+    assert {"torch._dynamo", "torch._inductor", "scipy.signal", "sklearn"} <= set(deferred.LIGHT)
