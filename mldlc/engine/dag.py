@@ -12,6 +12,9 @@ LOOK = 64  # how far the queue is searched for a step that fits
 PATIENCE = 16  # how often smaller steps may pass a large one before slots are kept free for it
 
 
+Order = tuple[bool, float, int]  # whether its points are still to begin, its longest path, its place in the plan
+
+
 @dataclass(frozen=True)
 class Slots:
     """What the machine has, or what one step takes. memory in bytes; jobs: worker processes."""
@@ -34,12 +37,26 @@ def priorities(steps: Sequence[Step]) -> dict[str, float]:
     return below
 
 
+def begun(steps: Sequence[Step]) -> set[str]:
+    """Steps of some points of a sweep that are ready only when another step of just these points is done.
+
+    They go first: a sweep that is stopped halfway then has scores of what it trained, not trainings alone.
+    """
+    points = {step.id: step.points for step in steps}
+    whole = len(set().union(*points.values()))
+    return {
+        step.id
+        for step in steps
+        if len(step.points) < whole and any(points[parent] == step.points for parent in step.upstream())
+    }
+
+
 class Dag:
     """States of the steps: blocked -> ready -> queued -> running -> done; or skipped. Steps come in execution order."""
 
     def __init__(self, steps: Sequence[Step], capacity: Slots) -> None:
-        rank = priorities(steps)
-        self._order = {step.id: (-rank[step.id], number) for number, step in enumerate(steps)}
+        rank, first = priorities(steps), begun(steps)
+        self._order = {s.id: (s.id not in first, -rank[s.id], number) for number, s in enumerate(steps)}
         self._needs = {step.id: self._clamped(step, capacity) for step in steps}
         self._free = capacity
         self._missing = {step.id: len(step.upstream()) for step in steps}
@@ -51,7 +68,7 @@ class Dag:
         self._given = dict.fromkeys(self._spared, 0)
         self._ready = [(self._order[i], i) for i, n in self._missing.items() if n == 0]
         heapq.heapify(self._ready)
-        self._queue: list[tuple[tuple[float, int], str]] = []
+        self._queue: list[tuple[Order, str]] = []
         self._passed: dict[str, int] = {}
         self._open = set(self._missing)
         self.running: set[str] = set()
@@ -72,7 +89,7 @@ class Dag:
         return tuple(self._open)
 
     def ready(self) -> str | None:
-        """Take the ready step of the longest remaining path, or None."""
+        """Take the ready step that goes on with its points, or the one of the longest remaining path; or None."""
         return heapq.heappop(self._ready)[1] if self._ready else None
 
     def queue(self, id: str) -> None:
@@ -85,7 +102,7 @@ class Dag:
 
     def take(self) -> str | None:
         """The first queued step that fits into the free slots; it becomes running and occupies them."""
-        skipped: list[tuple[tuple[float, int], str]] = []
+        skipped: list[tuple[Order, str]] = []
         found = None
         while self._queue and len(skipped) < LOOK:
             entry = heapq.heappop(self._queue)
@@ -135,7 +152,7 @@ class Dag:
                     self._open.discard(child)
                     lost.add(child)
                     stack.append(child)
-        return sorted(lost, key=lambda i: self._order[i][1])
+        return sorted(lost, key=lambda i: self._order[i][-1])
 
     def _does_without(self, child: str) -> bool:
         """One of a partial step's inputs will not come; False when that was the last hope."""
@@ -149,7 +166,7 @@ class Dag:
         lost = [id for id in self._open if id not in self.running]
         self._open -= set(lost)
         self._ready, self._queue = [], []
-        return sorted(lost, key=lambda i: self._order[i][1])
+        return sorted(lost, key=lambda i: self._order[i][-1])
 
     def _fits(self, n: Slots) -> bool:
         f = self._free

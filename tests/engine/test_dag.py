@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldlc.engine.dag import Dag, Slots, capacity, priorities
+from mldlc.engine.dag import Dag, Slots, begun, capacity, priorities
 from mldlc.plan.spec import Resources
 from mldlc.plan.step import Cost, Step
 from tests.engine.plans import Builder
@@ -37,6 +37,23 @@ def test_priority_is_the_critical_path_by_cost() -> None:
     steps[3] = replace(steps[3], cost=Cost(seconds=10.0))
     assert priorities(steps) == {"a": 2.0, "b": 11.0, "c": 1.0, "d": 10.0}
     assert _start_all(Dag(steps, ROOMY)) == ["b", "a"]
+
+
+def test_points_that_began_are_ended_before_others_begin() -> None:
+    names = {"data": [], **{f"train{n}": ["data"] for n in range(3)}, **{f"score{n}": [f"train{n}"] for n in range(3)}}
+    steps = [
+        replace(step, points=(int(step.id[-1]),) if step.id != "data" else (0, 1, 2), needs=Resources(cpu=1))
+        for step in _steps(names | {"best": ["score0", "score1", "score2"]})[:-1]
+    ]
+    assert begun(steps) == {"score0", "score1", "score2"}
+    assert begun([replace(step, points=(0,)) for step in steps]) == set()
+    dag = Dag(steps, Slots(1, 1, 0, 0))
+    order = []
+    while dag.open:
+        order += _start_all(dag)
+        dag.release(order[-1])
+        dag.done(order[-1])
+    assert order == ["data", "train0", "score0", "train1", "score1", "train2", "score2"]
 
 
 def test_slots_bound_what_runs_and_large_steps_are_not_starved() -> None:
