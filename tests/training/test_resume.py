@@ -134,6 +134,29 @@ def test_sigterm_leaves_a_checkpoint_of_that_step(case: str, inputs: dict[str, s
     assert (whole / name).read_bytes() == (stopped / name).read_bytes()
 
 
+def test_sigterm_within_a_validation_cuts_it_short(inputs: dict[str, str], tmp_path: Path) -> None:
+    """It waits `PATIENCE_SECONDS` for a step to save, no longer; the next start goes on as if nothing had been."""
+    groups: dict[str, Any] = {
+        "trainer": {"max_epochs": 2, "checkpoint_every_seconds": 1000.0}, "ingest": {"eval_batch_size": 4},
+    }  # fmt: skip
+
+    def config(folder: Path) -> dict[str, Any]:
+        folder.mkdir()
+        watch = {"target": "mynets.watch:StopInValidation", "args": {"folder": str(folder), "seconds": 0.5}}
+        return tables.config(**groups | {"callbacks": {"extra": [watch]}})
+
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    again = config(whole)
+    (whole / "batches").touch()  # it has stopped once, so it does not
+    assert _run(again, inputs, whole) == 0
+    again = config(stopped)
+    assert _run(again, inputs, stopped) == 7
+    assert 0 < len((stopped / "batches").read_text().splitlines()) < 20, "of more than 30 batches"
+    assert _run(again, inputs, stopped) == 0
+    name = "out/model/model.safetensors"
+    assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+
+
 def test_a_broken_checkpoint_starts_afresh(inputs: dict[str, str], tmp_path: Path) -> None:
     config = tables.config()
     place = tmp_path / "run/scratch/checkpoints"
