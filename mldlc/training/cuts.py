@@ -31,6 +31,30 @@ def check_alone(cfg: Any) -> None:
         )  # fmt: skip
 
 
+def check_lessons(cfg: Any) -> None:
+    """DiagnosticError for a student whose rows are streamed: its lessons are a column beside rows in memory."""
+    if cfg.ingest.kind == "streaming":
+        raise fail(
+            "not_in_core", "a student is given its lessons from memory", key="ingest.kind", found="streaming",
+            allowed=("in_core",), hint="use ingest=in_core to distil",
+        )  # fmt: skip
+
+
+def check_stream(cfg: Any) -> None:
+    """DiagnosticError for a stream (`update`) that is to be learnt on anything but one CPU."""
+    trainer = cfg.trainer
+    if trainer.strategy != "single":
+        raise fail(
+            "not_alone", f"a stream is learnt on one CPU, and not under trainer.strategy={trainer.strategy}",
+            key="trainer.strategy", found=trainer.strategy, allowed=("single",), hint="use trainer=cpu",
+        )  # fmt: skip
+    if trainer.accelerator not in ("cpu", "auto"):
+        raise fail(
+            "not_alone", "a stream is learnt on one CPU", key="trainer.accelerator", found=trainer.accelerator,
+            allowed=("cpu", "auto"), hint="use trainer=cpu",
+        )  # fmt: skip
+
+
 def check_cut(cfg: Any) -> None:
     """DiagnosticError for a model that trainer=pipeline cannot cut; one of the user's own is looked at when it runs."""
     model, devices = cfg.model, cfg.trainer.devices

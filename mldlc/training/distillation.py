@@ -102,10 +102,6 @@ def scheduled(cfg: Any, step: int, total: int | None) -> tuple[float, float]:
 
 def job(ctx: Context, cfg: Any, inputs: Mapping[str, Any], ranks: Ranks) -> Job:
     """The training of a table with its split, and lessons for every row."""
-    if cfg.ingest.kind == "streaming":
-        raise StepError(
-            "a student is given its lessons from memory", where="ingest.kind", hint="use ingest=in_core to distil"
-        )
     made, lessons = tabular.job(ctx, cfg, inputs, ranks), load_lessons(inputs["lessons"])
     assert isinstance(made.train, BatchLoader)
     if not isinstance(made.module, TabularModule):

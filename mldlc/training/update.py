@@ -59,8 +59,6 @@ class Progress:
 
 def run(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> None:
     """Write port `model`, the model at the end of the stream, `metrics`, what it scored along it, and `told`."""
-    if cfg.trainer.strategy != "single" or cfg.trainer.accelerator not in ("cpu", "auto"):
-        raise StepError("a stream is learnt on one CPU", where="trainer", hint="use trainer=cpu")
     seed_everything(cfg.trainer, cfg.trainer.threads)
     data, start = load_tensors(inputs["table"]), load_model(inputs["start"])
     check_fit("the model", start, data.info, "update.model")
