@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-from mldlc.engine import deferred
+from mldlc import deferred
 
 deferred.install()  # as in every worker
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

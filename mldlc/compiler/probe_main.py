@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mldlc import deferred
+
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Answer {"op": "reads"} or {"op": "type", "configs": ...} about `question["kind"]`, or call a function."""
@@ -33,6 +35,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Read the question from stdin; whatever user code prints goes to stderr."""
     question = json.load(sys.stdin)
+    deferred.install()
     with contextlib.redirect_stdout(sys.stderr):
         try:
             found = answer(question)

@@ -12,7 +12,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from mldlc.engine import deferred, failure, inputs, step_file
+from mldlc import deferred
+from mldlc.engine import failure, inputs, step_file
 from mldlc.engine.context import StepContext
 from mldlc.engine.guardian import PR_SET_PDEATHSIG, prctl
 from mldlc.engine.objects import LocalObjects

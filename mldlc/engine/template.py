@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from mldlc.engine import deferred
+from mldlc import deferred
 
 
 @dataclass

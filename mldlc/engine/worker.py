@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mldlc.engine import deferred, step_file
+from mldlc import deferred
 from mldlc.engine import inputs as _inputs  # noqa: F401  imported here so that forked workers have it
+from mldlc.engine import step_file
 from mldlc.engine.objects import LocalObjects
 from mldlc.engine.perform import Surroundings, perform
 from mldlc.engine.secrets import redact, redact_all

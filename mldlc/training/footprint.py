@@ -24,11 +24,9 @@ from mldlc.training.job import component
 from mldlc.training.language import LanguageModule
 from mldlc.training.live import Live, Saved
 from mldlc.training.module import TabularModule
+from mldlc.training.parts import blocks, bucket_of, cuts
 from mldlc.training.recompute import recompute
 from mldlc.training.spec import TRAIN
-from mldlc.training.strategies.deepspeed import bucket_of
-from mldlc.training.strategies.fsdp2 import blocks
-from mldlc.training.strategies.tensor import plan
 
 DTYPES = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -113,12 +111,9 @@ def _counted(cfg: Any, question: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cut(net: nn.Module, size: int) -> int:
     """Bytes of the weights that `size` ranks share out."""
-    styles = plan(net, size)
-    parts = [(net.get_submodule(name), type(style).__name__) for name, style in styles.items()]
+    parts = [(net.get_submodule(name), kind) for name, kind in cuts(net, size).items()]
     found: list[Tensor] = [part.weight for part, _ in parts]
-    return _bytes(
-        [*found, *(part.bias for part, style in parts if style == "ColwiseParallel" and part.bias is not None)]
-    )
+    return _bytes([*found, *(part.bias for part, kind in parts if kind != "inputs" and part.bias is not None)])
 
 
 def _built(cfg: Any, question: Mapping[str, Any]) -> tuple[nn.Module, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mldlc.artifacts.handle import plain
 from mldlc.plan.context import Context, StepError
+from mldlc.training.footprint import measure
 from mldlc.training.placing import choose, question, too_large
 
 FILE = "placement.json"
@@ -22,8 +23,6 @@ def placed(ctx: Context, cfg: Any, inputs: Mapping[str, Any]) -> Any:
     """
     if cfg.trainer.strategy != "auto":
         return cfg
-    from mldlc.training.footprint import measure  # takes what all strategies import
-
     params = {name: value.model_dump(mode="json") for name, value in vars(cfg).items()}
     asked = question(params, lambda port, name: plain(inputs[port]).json(name))
     if asked is None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mldlc.plan.context import StepError
+from mldlc.training.parts import bucket_of
 from mldlc.training.preload import on_cpu
 from mldlc.training.strategies.single import copies
 
@@ -28,9 +29,6 @@ RESIZES = False
 AVERAGES = False
 ROLLS_BACK = False
 STAGES = {"deepspeed_zero1": 1, "deepspeed_zero2": 2, "deepspeed_zero3": 3, "deepspeed_offload": 3}
-BUCKET = 200_000_000  # elements that are reduced or gathered together, at most
-GOES = 8  # in which a model is reduced or gathered, at least: a bucket of all of it would undo what sharding saves
-ALIGNED = 4096  # what DeepSpeed wants a multiple of, on any number of ranks
 WHOLE = 100_000  # parameters of fewer elements stay on every rank in stage 3, at most
 
 
@@ -80,11 +78,6 @@ def settings(cfg: Any, module: nn.Module, cpu: bool) -> dict[str, Any]:
     if cfg.precision == "bf16-true":
         found["bf16"] = {"enabled": True}
     return found
-
-
-def bucket_of(count: int) -> int:
-    """Elements of a bucket for a model of so many."""
-    return min(BUCKET, -(-count // GOES // ALIGNED) * ALIGNED)
 
 
 class Zero(DeepSpeedStrategy):

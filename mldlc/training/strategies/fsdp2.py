@@ -7,12 +7,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 
 from mldlc.plan.context import StepError
 from mldlc.training.module import TabularModule
+from mldlc.training.parts import blocks
 from mldlc.training.strategies.single import copies
 
 __all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "weights"]
@@ -54,14 +55,6 @@ def shard(module: TabularModule, mesh: Any) -> None:
     for block in blocks(module.net):
         fully_shard(block, mesh=mesh)
     fully_shard(module.net, mesh=mesh)
-
-
-def blocks(net: nn.Module) -> list[nn.Module]:
-    """Members of the network's lists of layers that have parameters."""
-    lists = [part for part in net.modules() if isinstance(part, nn.Sequential | nn.ModuleList)]
-    inner = {id(part) for group in lists for member in group for part in member.modules()}
-    outer = [group for group in lists if id(group) not in inner]
-    return [member for group in outer for member in group if any(True for _ in member.parameters())]
 
 
 def weights(module: pl.LightningModule) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ second layer; any other layer gives its whole output to all. With fsdp2 what the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,7 +18,8 @@ from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, Ro
 
 from mldlc.plan.context import StepError
 from mldlc.training.module import TabularModule
-from mldlc.training.strategies.fsdp2 import AVERAGES, ROLLS_BACK, Sharded, blocks, weights
+from mldlc.training.parts import Cut, blocks, cuts
+from mldlc.training.strategies.fsdp2 import AVERAGES, ROLLS_BACK, Sharded, weights
 
 __all__ = ["AVERAGES", "RESIZES", "ROLLS_BACK", "build", "copies", "family", "weights"]
 
@@ -39,7 +41,7 @@ def build(cfg: Any, module: pl.LightningModule) -> ModelParallelStrategy:
     """StepError for a network without a layer to cut, and for a user's LightningModule that does not cut itself."""
     size = copies(cfg)
     if isinstance(module, TabularModule):
-        if not plan(module.net, size):
+        if not cuts(module.net, size):
             raise StepError(
                 f"no linear layer of {type(module.net).__name__} has outputs that {size} ranks can share",
                 where="trainer.strategy", hint="use trainer=fsdp2 or ddp",
@@ -53,25 +55,21 @@ def build(cfg: Any, module: pl.LightningModule) -> ModelParallelStrategy:
     return Sharded(data_parallel_size=cfg.devices // size, tensor_parallel_size=size)
 
 
-def plan(net: nn.Module, size: int) -> dict[str, ParallelStyle]:
-    """How each linear layer that `size` divides is cut, by its name."""
-    found: dict[str, ParallelStyle] = {}
-    for name, part in net.named_modules():
-        for first, second in getattr(part, "pairs", ()):
-            if getattr(part, first).out_features % size == 0:
-                prefix = f"{name}." if name else ""
-                found[prefix + first], found[prefix + second] = ColwiseParallel(), RowwiseParallel()
-    for name, part in net.named_modules():
-        if isinstance(part, nn.Linear) and name not in found and part.out_features % size == 0:
-            found[name] = ColwiseParallel(output_layouts=Replicate())
-    return found
+def styles(net: nn.Module, size: int) -> dict[str, ParallelStyle]:
+    """torch's word for each cut, by the layer's name."""
+    made: dict[Cut, Callable[[], ParallelStyle]] = {
+        "outputs": ColwiseParallel,
+        "inputs": RowwiseParallel,
+        "gathered": lambda: ColwiseParallel(output_layouts=Replicate()),
+    }
+    return {name: made[kind]() for name, kind in cuts(net, size).items()}
 
 
 def cut(module: TabularModule, size: int) -> None:
     """Cut the network in place; then shard it, where there are several groups."""
     mesh = module.device_mesh
     assert mesh is not None
-    parallelize_module(module.net, mesh["tensor_parallel"], plan(module.net, size))
+    parallelize_module(module.net, mesh["tensor_parallel"], styles(module.net, size))
     if mesh["data_parallel"].size() > 1:
         for block in blocks(module.net):
             fully_shard(block, mesh=mesh["data_parallel"])

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mldlc.engine import deferred
+from mldlc import deferred
 
 FIT = """
-from mldlc.engine import deferred
+from mldlc import deferred
 deferred.install()
 import sys, warnings, torch, lightning.pytorch as pl
 warnings.simplefilter("ignore")
@@ -71,7 +71,7 @@ def test_a_training_imports_no_compiler_and_one_that_compiles_does(tmp_path: Pat
 
 def test_a_profile_imports_no_scikit_learn_and_who_wants_it_has_it(tmp_path: Path) -> None:
     code = """
-    from mldlc.engine import deferred
+    from mldlc import deferred
     deferred.install()
     import sys, mldlc.profile.profile
     assert "sklearn" in sys.modules and not {"sklearn.base", "scipy.stats"} & set(sys.modules)
@@ -99,7 +99,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 PRELUDE = """
-from mldlc.engine import deferred
+from mldlc import deferred
 deferred.LIGHT["heavy"] = lambda module: {"quick": 3}
 deferred.LIGHT["heavy.late"] = lambda module: {}
 deferred.APART += ("heavy.apart", "heavy.late")
