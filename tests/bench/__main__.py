@@ -12,6 +12,7 @@ from tests.bench import (
     compose,
     csv_errors,
     engine_nodes,
+    imports,
     loader_speed,
     partitions,
     profile_speed,
@@ -42,6 +43,7 @@ def main() -> None:
     quick = "--quick" in sys.argv
     sys.argv = sys.argv[:1]
     cli.main(quick)
+    imports.main()
     tabular.main(quick)
     version_store.main(quick)
     sweeps.main(quick)
