@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 EXPERIMENT ?= adult
 # three processes on two cores: half of the tests wait for processes of their own
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+# packages are installed without bytecode: where none may be written, each process compiles all it imports, half its start
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-all lint bench clean
 
