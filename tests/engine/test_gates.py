@@ -10,11 +10,11 @@ import pytest
 from tests.engine.plans import Builder, Watch
 
 
-def _plan(built: Builder, value: int = 1, **settings):
+def _plan(built: Builder, value: int = 1, seconds: float = 0.2, **settings):
     built.steps.clear()
     built.add("a", "SOURCE", value=value).add("ok", "ASK", {"value": "a.value"}, action="gate")
     built.add("go", "ADD", {"values": ["ok.value"]}, value=0, action="maybe")
-    return built.add("side", "SOURCE", value=9, seconds=0.2).plan(**settings)
+    return built.add("side", "SOURCE", value=9, seconds=seconds).plan(**settings)
 
 
 def _answer(folder: Path, value: int, decision: str) -> None:
@@ -54,7 +54,7 @@ def test_reject_ends_the_run(built: Builder, watch: Watch, tmp_path: Path) -> No
 def test_reject_ends_what_hangs_on_it_only_with_keep_going(built: Builder, watch: Watch) -> None:
     """As a failure does: by default nothing more starts; `keep_going` finishes the other branches. Exit 1 both times."""
     _answer(watch.outputs / "approvals", 1, "reject")
-    plan = _plan(built)
+    _plan(built, seconds=3.0)  # the answer must be read before it ends, also on a busy machine
     built.add("later", "ADD", {"values": ["side.value"]}, value=1)
     plan = built.plan()
     ended = watch.run(plan)
