@@ -232,7 +232,8 @@ def test_show_ls_data_doctor(repo: Repository) -> None:
     done = repo.mldlc("data", "verify")
     assert done.returncode == 1 and victim.name in done.stdout
     assert "would free" in repo.mldlc("data", "gc", "--dry-run").stdout
-    told = repo.mldlc("doctor").stdout
+    told = repo.mldlc("doctor", env={"PYTHONDONTWRITEBYTECODE": "1"}).stdout
+    assert "note   bytecode        not kept" in told
     assert all(f" {name} " in told for name in ("pydantic", "jinja2", "scikit-learn")) and " ruff " not in told
 
 
