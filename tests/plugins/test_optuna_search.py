@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pytest
 pytest.importorskip("optuna")
 pytest.importorskip("hatchling")
 
+from mldlc.cli.main import main
 from tests.plugins.scoring import scoring
 from tests.projects import Repository
 from tests.thorough import thoroughly
@@ -25,38 +29,44 @@ SPACE = "score.x=interval(-10,10)"
 Install = Callable[[str], Path]
 
 
+@dataclass(frozen=True)
 class Searching:
     """A project, and the command with the plugin on its path."""
 
-    def __init__(self, repo: Repository, plugin: Path) -> None:
-        self.repo = repo
-        self.env = {**os.environ, "PYTHONPATH": str(plugin), "NO_COLOR": "1"}
+    repo: Repository
+    plugin: Path
 
     def start(self, *args: str) -> subprocess.Popen[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "mldlc",
-            "run",
-            *([] if args[0].startswith("sweep=") else ["sweep=optuna"]),
-            *args,
-            "--json",
-        ]
+        """In a process of its own."""
         return subprocess.Popen(
-            command, cwd=self.repo.root, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
+            [sys.executable, "-m", "mldlc", *asked(*args)], cwd=self.repo.root, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(self.plugin), "NO_COLOR": "1"},
         )  # fmt: skip
 
     def run(self, *args: str) -> tuple[int, dict[str, Any], str]:
-        """(exit code, summary, what a person reads)."""
-        process = self.start(*args)
-        out, text = process.communicate(timeout=300)
-        return process.returncode, json.loads(out.splitlines()[-1]), text
+        """(exit code, summary, what a person reads), in this process: Optuna is imported once."""
+        out, text = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(text):
+            patch.chdir(self.repo.root)
+            patch.syspath_prepend(self.plugin)
+            code = main(asked(*args))
+        return code, json.loads(out.getvalue().splitlines()[-1]), text.getvalue()
+
+
+def asked(*args: str) -> list[str]:
+    return ["run", *([] if args[0].startswith("sweep=") else ["sweep=optuna"]), *args, "--json"]
 
 
 @pytest.fixture
 def searching(tmp_path: Path, install: Install) -> Searching:
     return Searching(scoring(tmp_path), install("mldlc-optuna"))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, install: Install) -> Searching:
+    """One project for searches that hang on nothing done before: planned in full once."""
+    return Searching(scoring(tmp_path_factory.mktemp("shared")), install("mldlc-optuna"))
 
 
 def params(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -100,28 +110,24 @@ def test_stopped_or_killed_in_a_round_it_goes_on_with_its_points(searching: Sear
     assert {trial["state"] for trial in summary["search"]["trials"]} == {"complete"}
 
 
-def test_a_grid_ends_when_all_of_it_is_done(searching: Searching) -> None:
-    code, summary, _ = searching.run(
-        "score.y=range(1,4)", "score.shape=round,square", "sweep.sampler=grid", "score.x=2"
-    )
+def test_a_grid_ends_when_all_of_it_is_done(shared: Searching) -> None:
+    code, summary, _ = shared.run("score.y=range(1,4)", "score.shape=round,square", "sweep.sampler=grid", "score.x=2")
     assert code == 0
     assert params(summary) == [{"score.y": y, "score.shape": s} for y in (1, 2, 3) for s in ("round", "square")]
     assert summary["search"]["best"] == [0]
 
 
-def test_several_objectives_give_what_no_other_beats(searching: Searching) -> None:
+def test_several_objectives_give_what_no_other_beats(shared: Searching) -> None:
     goals = "[{metric: val_auroc, mode: max}, {metric: train.cost, mode: min}]"
-    searching.repo.write("conf/sweep/two.yaml", f"defaults: [optuna]\nobjectives: {goals}\n")
-    code, summary, _ = searching.run("sweep=two", "score.x=1,2,3", "score.y=1,2", "sweep.sampler=grid", "sweep.batch=6")
+    shared.repo.write("conf/sweep/two.yaml", f"defaults: [optuna]\nobjectives: {goals}\n")
+    code, summary, _ = shared.run("sweep=two", "score.x=1,2,3", "score.y=1,2", "sweep.sampler=grid", "sweep.batch=6")
     assert code == 0
     assert [params(summary)[number] for number in summary["search"]["best"]] == [{"score.x": 3, "score.y": 1}]
 
 
 @pytest.mark.parametrize("sampler", ["cmaes", pytest.param("random", marks=thoroughly)])
-def test_other_samplers(searching: Searching, sampler: str) -> None:
-    code, summary, _ = searching.run(
-        SPACE, "score.y=int(interval(1,5))", f"sweep.sampler={sampler}", "sweep.n_trials=4"
-    )
+def test_other_samplers(shared: Searching, sampler: str) -> None:
+    code, summary, _ = shared.run(SPACE, "score.y=int(interval(1,5))", f"sweep.sampler={sampler}", "sweep.n_trials=4")
     assert code == 0 and len({p["score.x"] for p in params(summary)}) == 4
 
 
@@ -154,8 +160,8 @@ def test_no_round_begins_after_the_timeout_and_the_same_command_goes_on(searchin
     assert code == 0 and len(params(again)) == 4 and params(again)[:2] == params(first)
 
 
-def test_a_point_that_fails_is_told_and_the_search_goes_on(searching: Searching) -> None:
-    code, summary, text = searching.run("score.shape=round,broken,square", "sweep.sampler=grid", "sweep.batch=3")
+def test_a_point_that_fails_is_told_and_the_search_goes_on(shared: Searching) -> None:
+    code, summary, text = shared.run("score.shape=round,broken,square", "sweep.sampler=grid", "sweep.batch=3")
     assert code == 0 and "cannot be scored" in text and "1 failed" in text
     assert [trial["state"] for trial in summary["search"]["trials"]] == ["complete", "failed", "complete"]
 
@@ -163,14 +169,17 @@ def test_a_point_that_fails_is_told_and_the_search_goes_on(searching: Searching)
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["sweep.objective.metric=val_auc"], "no point has the metric 'val_auc'; did you mean 'val_auroc'?"),
+        (
+            ["sweep.objective.metric=val_auc", "sweep.n_trials=2", "sweep.batch=2"],
+            "no point has the metric 'val_auc'; did you mean 'val_auroc'?",
+        ),
         (["sweep.until=trian"], "sweep.until: no stage 'trian'"),
         (["score.x=interval(0,101)"], "score.x: input should be less than or equal to 100"),
         (["score.y=interval(0,1)"], "score.y: input should be a valid integer"),
     ],
 )
-def test_mistakes(searching: Searching, args: list[str], told: str) -> None:
-    code, summary, text = searching.run(SPACE, *args)
+def test_mistakes(shared: Searching, args: list[str], told: str) -> None:
+    code, summary, text = shared.run(SPACE, *args)
     assert code == 2 and told in text and "Traceback" not in text
     assert summary["status"] == "error"
 
