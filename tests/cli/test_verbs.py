@@ -33,10 +33,10 @@ def test_help_version_and_unknown_verbs(repo: Repository) -> None:
 
 
 def test_plan_run_plan_converges(repo: Repository) -> None:
-    done = repo.mldlc("plan", "--detailed-exitcode")
+    done = repo.inside("plan", "--detailed-exitcode")
     assert done.returncode == 4 and "+ a" in done.stdout and "Nothing was executed." in done.stdout
     assert not (repo.root / "outputs" / "store").exists()
-    done = repo.mldlc("run", "--json")
+    done = repo.inside("run", "--json")
     assert done.returncode == 0 and last(done)["counts"] == {
         "run": 3,
         "reuse": 0,
@@ -45,29 +45,29 @@ def test_plan_run_plan_converges(repo: Repository) -> None:
         "gate": 0,
         "applied": 0,
     }
-    assert repo.mldlc("plan", "--detailed-exitcode").returncode == 0
-    assert "3 reuse" in repo.mldlc("run").stdout
+    assert repo.inside("plan", "--detailed-exitcode").returncode == 0
+    assert "3 reuse" in repo.inside("run").stdout
 
 
 def test_reasons_name_the_old_and_new_value_and_the_place(repo: Repository) -> None:
-    repo.mldlc("run")
+    repo.inside("run")
     repo.write("conf/second/default.yaml", "# two lines\nvalue: 5\n")
-    out = repo.mldlc("plan").stdout
+    out = repo.inside("plan").stdout
     assert "second.value: 2 -> 5  (conf/second/default.yaml:2)" in out and "= a" in out
 
 
 def test_early_cutoff_equal_bytes_stop_the_rerun(repo: Repository) -> None:
     follow = "+lifecycle.stages.u={kind: scope.noop, inputs: {after: t}}"
-    assert repo.mldlc("run", TALLY, follow).returncode == 0
+    assert repo.inside("run", TALLY, follow).returncode == 0
     repo.write("src/tallying/counting.py", "def total(size):\n    return sum(list(range(size)))\n")
-    plan = repo.mldlc("plan", TALLY, follow).stdout
+    plan = repo.inside("plan", TALLY, follow).stdout
     assert "code: tallying.counting" in plan
-    done = repo.mldlc("run", TALLY, follow)
+    done = repo.inside("run", TALLY, follow)
     assert "upstream ran again, same bytes" in done.stdout and "1 run" in done.stdout
 
 
 def test_errors_with_json_end_in_a_summary(repo: Repository) -> None:
-    done = repo.mldlc("plan", "noop.valu=3", "--json")
+    done = repo.inside("plan", "noop.valu=3", "--json")
     assert done.returncode == 2
     summary = last(done)
     assert summary["status"] == "error"
@@ -77,7 +77,7 @@ def test_errors_with_json_end_in_a_summary(repo: Repository) -> None:
 
 def test_many_mistakes_come_at_once_with_file_and_line(repo: Repository) -> None:
     repo.write("conf/tally/default.yaml", "size: three\nlabel: x\nlabell: y\n")
-    done = repo.mldlc("plan", TALLY)
+    done = repo.inside("plan", TALLY)
     assert done.returncode == 2
     assert "conf/tally/default.yaml:1: tally.size:" in done.stderr
     assert "conf/tally/default.yaml:3: unknown key 'labell' in group 'tally'; did you mean 'label'?" in done.stderr
@@ -85,78 +85,78 @@ def test_many_mistakes_come_at_once_with_file_and_line(repo: Repository) -> None
 
 def test_a_broken_user_module_is_one_message(repo: Repository) -> None:
     repo.write("src/tallying/counting.py", "def total(size:\n")
-    done = repo.mldlc("plan", TALLY)
+    done = repo.inside("plan", TALLY)
     assert done.returncode == 2 and "counting.py:1" in done.stderr and "Traceback" not in done.stderr
     repo.write("src/tallying/counting.py", "raise RuntimeError('no such luck')\n")
-    done = repo.mldlc("plan", TALLY)
+    done = repo.inside("plan", TALLY)
     assert done.returncode == 2 and "no such luck" in done.stderr
 
 
 def test_a_saved_plan_runs_and_a_stale_one_is_refused(repo: Repository) -> None:
-    assert repo.mldlc("plan", TALLY, "-o", "plan.json").returncode == 0
-    assert repo.mldlc("run", "plan.json").returncode == 0
+    assert repo.inside("plan", TALLY, "-o", "plan.json").returncode == 0
+    assert repo.inside("run", "plan.json").returncode == 0
     repo.write("src/tallying/counting.py", "def total(size):\n    return size\n")
     repo.write("conf/second/default.yaml", "value: 9\n")
-    done = repo.mldlc("run", "plan.json")
+    done = repo.inside("run", "plan.json")
     assert done.returncode == 2
     assert "stale plan: code of t changed: tallying.counting" in done.stderr
     assert "second/default.yaml changed" in done.stderr
-    assert repo.mldlc("run", "nope.json").returncode == 2
+    assert repo.inside("run", "nope.json").returncode == 2
     repo.write("bad.json", "{}")
-    assert "no mldlc.plan/1 document" in repo.mldlc("run", "bad.json").stderr
+    assert "no mldlc.plan/1 document" in repo.inside("run", "bad.json").stderr
 
 
 def test_from_another_directory_and_another_outputs_root(repo: Repository, tmp_path: Path) -> None:
     deep = repo.root / "src" / "tallying"
-    assert repo.mldlc("run", cwd=deep).returncode == 0
+    assert repo.inside("run", cwd=deep).returncode == 0
     assert (repo.root / "outputs" / "latest").exists() and not (deep / "outputs").exists()
     elsewhere = tmp_path / "elsewhere"
-    assert repo.mldlc("run", env={"MLDLC_OUTPUTS": str(elsewhere)}).returncode == 0
+    assert repo.inside("run", env={"MLDLC_OUTPUTS": str(elsewhere)}).returncode == 0
     assert (elsewhere / "latest").exists()
-    assert repo.mldlc("run", f"paths.outputs={tmp_path / 'third'}").returncode == 0
+    assert repo.inside("run", f"paths.outputs={tmp_path / 'third'}").returncode == 0
     assert (tmp_path / "third" / "store").is_dir()
 
 
 def test_sweeps_merge_to_one_plan(repo: Repository) -> None:
-    out = repo.mldlc("plan", "-m", "second.value=range(3)").stdout
+    out = repo.inside("plan", "-m", "second.value=range(3)").stdout
     assert "b x3" in out and "3 points, 7 steps, 1 shared" in out
-    done = repo.mldlc("run", "-m", "second.value=range(3)", "--json")
+    done = repo.inside("run", "-m", "second.value=range(3)", "--json")
     assert last(done)["counts"]["run"] == 7
 
 
 def test_graph_why_explain(repo: Repository) -> None:
-    text = repo.mldlc("graph").stdout
+    text = repo.inside("graph").stdout
     assert "layer 2" in text and "after <- b.done" in text
-    mermaid = repo.mldlc("graph", "--mermaid").stdout.splitlines()
+    mermaid = repo.inside("graph", "--mermaid").stdout.splitlines()
     assert mermaid[0] == "flowchart TD" and sum("-->|after|" in line for line in mermaid) == 3
-    repo.mldlc("run")
-    why = repo.mldlc("why", "b", "second.value=7").stdout
+    repo.inside("run")
+    why = repo.inside("why", "b", "second.value=7").stdout
     assert "~   second.value = 7   (was 2)" in why
-    assert repo.mldlc("why", "second.value=7", "b").stdout == why
-    assert repo.mldlc("why", "bb").returncode == 2
-    explained = repo.mldlc("explain", "second.value", "second.value=7").stdout.splitlines()
+    assert repo.inside("why", "second.value=7", "b").stdout == why
+    assert repo.inside("why", "bb").returncode == 2
+    explained = repo.inside("explain", "second.value", "second.value=7").stdout.splitlines()
     assert "conf/second/default.yaml:1" in explained[1] and explained[2].strip().startswith("-> command line")
-    assert "did you mean" in repo.mldlc("explain", "second.valu").stderr
+    assert "did you mean" in repo.inside("explain", "second.valu").stderr
 
 
 def test_diff_of_plans_runs_and_revisions(repo: Repository) -> None:
-    repo.mldlc("plan", "-o", "a.json")
-    repo.mldlc("plan", TALLY, "second.value=3", "-o", "b.json")
-    out = repo.mldlc("diff", "a.json", "b.json").stdout
+    repo.inside("plan", "-o", "a.json")
+    repo.inside("plan", TALLY, "second.value=3", "-o", "b.json")
+    out = repo.inside("diff", "a.json", "b.json").stdout
     assert "second.value: 2 -> 3" in out and "+ t: tallying.steps:TALLY" in out
     git = ["git", "-C", str(repo.root), "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "conf", "src", "mldlc.yaml"], ["commit", "-qm", "one"]):
         subprocess.run([*git, *command], check=True)
     repo.write("conf/second/default.yaml", "value: 4\n")
     subprocess.run([*git, "commit", "-qam", "two"], check=True)
-    done = repo.mldlc("diff", "HEAD~1..HEAD")
+    done = repo.inside("diff", "HEAD~1..HEAD")
     assert "second.value: 2 -> 4" in done.stdout, done.stderr
-    done = [repo.mldlc("run", f"second.value={value}", "--json").stdout for value in (2, 3)]
+    done = [repo.inside("run", f"second.value={value}", "--json").stdout for value in (2, 3)]
     first, second = (json.loads(text.splitlines()[-1])["run"] for text in done)
-    assert "second.value: 2 -> 3" in repo.mldlc("diff", first, second).stdout
-    assert "data" not in repo.mldlc("diff", first, second).stdout
-    assert "No difference." in repo.mldlc("diff", "a.json", "a.json").stdout
-    assert "no plan file, no run and no git revision" in repo.mldlc("diff", "a.json", "nope").stderr
+    assert "second.value: 2 -> 3" in repo.inside("diff", first, second).stdout
+    assert "data" not in repo.inside("diff", first, second).stdout
+    assert "No difference." in repo.inside("diff", "a.json", "a.json").stdout
+    assert "no plan file, no run and no git revision" in repo.inside("diff", "a.json", "nope").stderr
 
 
 COUNT = '''\
@@ -201,38 +201,38 @@ def test_diff_of_revisions_and_plans_knows_what_their_last_runs_found(repo: Repo
     stage = ["+count@count=default", "+lifecycle.stages.n={kind: tallying.count:COUNT}"]
     for command in (["init", "-q"], ["add", "conf", "src", "mldlc.yaml"], ["commit", "-qm", "one"]):
         subprocess.run([*git, *command], check=True)
-    assert repo.mldlc("run", *stage).returncode == 0
-    repo.mldlc("plan", *stage, "-o", "a.json")
+    assert repo.inside("run", *stage).returncode == 0
+    repo.inside("plan", *stage, "-o", "a.json")
     repo.write("conf/count/default.yaml", "path: rows.txt\nfactor: 10\n")
     repo.write("src/tallying/count.py", COUNT.replace("* cfg", "* 2 * cfg"))
     repo.write("rows.txt", "a\nb\n")
     subprocess.run([*git, "commit", "-qam", "two"], check=True)
-    assert "metric" not in repo.mldlc("diff", "HEAD~1", "HEAD", *stage).stdout
-    assert repo.mldlc("run", *stage).returncode == 0
-    repo.mldlc("plan", *stage, "-o", "b.json")
+    assert "metric" not in repo.inside("diff", "HEAD~1", "HEAD", *stage).stdout
+    assert repo.inside("run", *stage).returncode == 0
+    repo.inside("plan", *stage, "-o", "b.json")
     for sides in (["HEAD~1..HEAD"], ["a.json", "b.json"], ["a.json", "HEAD"], ["a.json", "latest"]):
-        told = repo.mldlc("diff", *sides, *stage).stdout
+        told = repo.inside("diff", *sides, *stage).stdout
         for line in ("count.factor: 1 -> 10", "n: tallying.count: ", "  rows: ", "test.rows: 1 -> 40 (+39)"):
             assert line in told, (sides, told)
 
 
 def test_show_ls_data_doctor(repo: Repository) -> None:
-    done = repo.mldlc("show")
+    done = repo.inside("show")
     assert done.returncode == 2 and "there is no run under" in done.stderr and "mldlc run makes one" in done.stderr
-    repo.mldlc("run")
-    shown = repo.mldlc("show").stdout
+    repo.inside("run")
+    shown = repo.inside("show").stdout
     assert " ran" in shown
     assert [line.split()[1] for line in shown.splitlines() if " ran" in line] == list("abc")
-    assert "ok" in repo.mldlc("ls").stdout
-    assert "second" in repo.mldlc("ls", "groups").stdout and "scope.noop" in repo.mldlc("ls", "kinds").stdout
-    assert repo.mldlc("data", "verify").returncode == 0
+    assert "ok" in repo.inside("ls").stdout
+    assert "second" in repo.inside("ls", "groups").stdout and "scope.noop" in repo.inside("ls", "kinds").stdout
+    assert repo.inside("data", "verify").returncode == 0
     victim = next(p for p in (repo.root / "outputs" / "store" / "objects").rglob("*") if p.is_file())
     victim.chmod(0o644)
     victim.write_bytes(b"x" * victim.stat().st_size)
-    done = repo.mldlc("data", "verify")
+    done = repo.inside("data", "verify")
     assert done.returncode == 1 and victim.name in done.stdout
-    assert "would free" in repo.mldlc("data", "gc", "--dry-run").stdout
-    told = repo.mldlc("doctor", env={"PYTHONDONTWRITEBYTECODE": "1"}).stdout
+    assert "would free" in repo.inside("data", "gc", "--dry-run").stdout
+    told = repo.inside("doctor", env={"PYTHONDONTWRITEBYTECODE": "1"}).stdout
     assert "note   bytecode        not kept" in told
     assert all(f" {name} " in told for name in ("pydantic", "jinja2", "scikit-learn")) and " ruff " not in told
 
@@ -240,7 +240,7 @@ def test_show_ls_data_doctor(repo: Repository) -> None:
 def test_a_read_only_outputs_folder_is_one_clear_message(repo: Repository) -> None:
     blocked = repo.root / "blocked"
     blocked.write_text("a file where a folder should be")
-    done = repo.mldlc("run", f"paths.outputs={blocked}")
+    done = repo.inside("run", f"paths.outputs={blocked}")
     assert done.returncode == 2 and "blocked" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -253,7 +253,7 @@ def test_hydras_own_flags(repo: Repository) -> None:
 
 
 def test_trace_passes_shows_all_eleven(repo: Repository) -> None:
-    err = repo.mldlc("plan", "--trace-passes").stderr
+    err = repo.inside("plan", "--trace-passes").stderr
     names = [line[3:] for line in err.splitlines() if line.startswith("-- ")]
     assert names == [
         "observe",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from mldlc.plan.plan import Plan
 from tests.engine.plans import Builder, Watch
@@ -25,10 +26,14 @@ def crash_plan(root: Path, log: str, value: int = 1) -> Plan:
     return built.plan()
 
 
-def main() -> None:
-    root, outputs, log = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+def outcome(root: Path, outputs: Path, log: str) -> dict[str, Any]:
+    """What one run ends with."""
     result = Watch(outputs).run(crash_plan(root, log))
-    print(json.dumps({"status": result.status, "digests": {id: step.digests for id, step in result.steps.items()}}))
+    return {"status": result.status, "digests": {id: step.digests for id, step in result.steps.items()}}
+
+
+def main() -> None:
+    print(json.dumps(outcome(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import pytest
 from mldlc.engine.history import read_run, runs
 from mldlc.store.layout import open_store
 from mldlc.store.verify import verify
-from tests.crash.runner import crash_plan
+from tests.crash.runner import crash_plan, outcome
 from tests.engine.plans import Builder, Watch, copy_kit
 
 ROUNDS = 40
@@ -113,7 +113,7 @@ def test_forty_kills_at_random_points(tmp_path: Path) -> None:
             process.wait()
             process.stdout.close()  # type: ignore[union-attr]
             process.stderr.close()  # type: ignore[union-attr]
-        after = _finish(_start(root, outputs, clean_log))  # at once: nothing may block it
+        after = outcome(root, outputs, str(clean_log))  # at once: nothing may block it
         assert after == clean
         assert_one_writer(clean_log)
         assert verify(open_store(outputs)) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -85,7 +84,7 @@ def put(repo: Repository, name: str, source: Path) -> str:
 
 
 def run(repo: Repository, *overrides: str) -> dict[str, object]:
-    done = repo.mldlc("run", "--json", *overrides)
+    done = repo.inside("run", "--json", *overrides)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -128,23 +127,23 @@ def test_only_what_was_published_is_replaced(repo: Repository) -> None:
 
 def test_a_file_of_others_where_a_part_should_go_is_in_the_way(repo: Repository) -> None:
     put(repo, "default/dataset/mine.csv", repo.root / "a.csv")
-    done = repo.mldlc("run")
+    done = repo.inside("run")
     assert done.returncode == 1 and "default/dataset/mine.csv is in the way" in done.stderr + done.stdout
     assert [entry.path for entry in versions(repo).entries("main", "default/")] == ["default/dataset/mine.csv"]
-    assert repo.mldlc("data", "rm", "main:default/dataset/mine.csv").returncode == 0
+    assert repo.inside("data", "rm", "main:default/dataset/mine.csv").returncode == 0
     run(repo)
 
 
 def test_reading_what_one_publishes_is_refused(repo: Repository) -> None:
     for path in ("default/dataset/*.arrow", "default/dataset/part-00000.arrow", "default/", "**", "default/**/*.json"):
-        done = repo.mldlc("plan", f"source.path=store://main/{path}")
+        done = repo.inside("plan", f"source.path=store://main/{path}")
         assert done.returncode == 2 and "that this run would publish there" in done.stderr, path
     run(repo)
     head = versions(repo).resolve("main")
     for other in (f"store://{head}/default/dataset/*.arrow", "store://main/raw/*.csv", "store://main/default/*.csv"):
-        assert "own_source" not in repo.mldlc("plan", f"source.path={other}", "--json").stdout
+        assert "own_source" not in repo.inside("plan", f"source.path={other}", "--json").stdout
     alone = ("versions=none", "~lifecycle.stages.version")
-    assert repo.mldlc("plan", "source.path=store://main/**", *alone).returncode == 0
+    assert repo.inside("plan", "source.path=store://main/**", *alone).returncode == 0
 
 
 def test_publishing_copies_nothing(repo: Repository) -> None:
@@ -172,7 +171,7 @@ def test_new_data_on_the_branch_is_seen_and_old_data_stays_readable(repo: Reposi
 def test_a_branch_that_moves_under_a_run_is_planned_again(repo: Repository) -> None:
     repo.write("b.csv", "age,income\n3,z\n")
     (repo.root / "outputs" / "move.txt").write_text(str(repo.root / "b.csv"))
-    done = repo.mldlc("run")
+    done = repo.inside("run")
     assert done.returncode == 0, done.stderr
     assert "planning again" in done.stdout + done.stderr
     assert len(list((repo.root / "outputs" / "runs").iterdir())) == 2
@@ -210,13 +209,13 @@ def test_a_tag_that_is_missing_is_made(repo: Repository) -> None:
 
 
 def test_a_saved_plan_stands_while_its_files_do(repo: Repository) -> None:
-    assert repo.mldlc("plan", "-o", "plan.json").returncode == 0
+    assert repo.inside("plan", "-o", "plan.json").returncode == 0
     repo.write("b.csv", "age,income\n3,z\n")
     put(repo, "elsewhere/b.csv", repo.root / "b.csv")
-    assert repo.mldlc("run", "plan.json").returncode == 0
-    assert repo.mldlc("plan", "-o", "plan.json").returncode == 0
+    assert repo.inside("run", "plan.json").returncode == 0
+    assert repo.inside("plan", "-o", "plan.json").returncode == 0
     put(repo, "raw/b.csv", repo.root / "b.csv")
-    done = repo.mldlc("run", "plan.json")
+    done = repo.inside("run", "plan.json")
     assert done.returncode == 2 and "store://main/raw/*.csv changed" in done.stderr
 
 
@@ -235,7 +234,7 @@ def test_a_bad_row_names_the_file_not_the_object(repo: Repository) -> None:
     repo.write("a.csv", "age,income\n1,x\noops,y\n")
     put(repo, "raw/a.csv", repo.root / "a.csv")
     columns = "source.columns={age: {dtype: int64}, income: {dtype: string}}"
-    done = repo.mldlc("run", columns)
+    done = repo.inside("run", columns)
     assert done.returncode == 1 and "a.csv" in done.stderr + done.stdout and "age" in done.stderr + done.stdout
 
 
@@ -256,7 +255,7 @@ def test_planning_a_versioned_source_stays_light(repo: Repository) -> None:
 
 
 def test_a_secret_in_the_config_is_refused_and_not_repeated(repo: Repository) -> None:
-    done = repo.mldlc("plan", "versions=lakefs", "versions.repository=abc", "versions.secret_key=hunter2")
+    done = repo.inside("plan", "versions=lakefs", "versions.repository=abc", "versions.secret_key=hunter2")
     assert done.returncode == 2 and "versions.secret_key: a reference" in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
     kept = [path for path in (repo.root / "outputs").rglob("*.json") if "hunter2" in path.read_text(errors="replace")]
@@ -265,14 +264,14 @@ def test_a_secret_in_the_config_is_refused_and_not_repeated(repo: Repository) ->
 
 def test_another_outputs_folder_has_its_own_store(repo: Repository) -> None:
     shutil.copytree(repo.root / "outputs", repo.root / "other")
-    done = repo.mldlc("run", env={**os.environ, "MLDLC_OUTPUTS": str(repo.root / "other")})
+    done = repo.inside("run", env={"MLDLC_OUTPUTS": str(repo.root / "other")})
     assert done.returncode == 0, done.stderr
     assert not list(versions(repo).entries("main", "default/"))
 
 
 def test_a_run_that_reads_a_locked_commit_publishes_to_the_branch_that_moved(repo: Repository) -> None:
     first = versions(repo).resolve("main")
-    assert repo.mldlc("lock").returncode == 0
+    assert repo.inside("lock").returncode == 0
     head = put(repo, "raw/b.csv", repo.root / "a.csv")
     summary = run(repo)
     assert summary["counts"]["applied"] == 1  # type: ignore[index]

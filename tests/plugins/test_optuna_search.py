@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ import pytest
 pytest.importorskip("optuna")
 pytest.importorskip("hatchling")
 
-from mldlc.cli.main import main
 from tests.plugins.scoring import scoring
 from tests.projects import Repository
 from tests.thorough import thoroughly
@@ -46,12 +43,10 @@ class Searching:
 
     def run(self, *args: str) -> tuple[int, dict[str, Any], str]:
         """(exit code, summary, what a person reads), in this process: Optuna is imported once."""
-        out, text = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(text):
-            patch.chdir(self.repo.root)
+        with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(self.plugin)
-            code = main(asked(*args))
-        return code, json.loads(out.getvalue().splitlines()[-1]), text.getvalue()
+            done = self.repo.inside(*asked(*args))
+        return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
 def asked(*args: str) -> list[str]:
