@@ -29,11 +29,12 @@ class Cost:
 
 
 def run(command: Sequence[str], cwd: Path, *, memory: bool = False, env: dict[str, str] | None = None) -> Cost:
-    """Run to the end; RuntimeError with its output when it fails."""
+    """Run to the end, as where Python keeps its bytecode; RuntimeError with its output when it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     process = subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=kept | (env or {})
     )
     peak = [0]
     stop = threading.Event()
