@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 from mldlc.training.spec import train_needs
 from tests.bench import tabular_data
+from tests.bench.imports import DEFER
 from tests.bench.process import MLDLC, Cost, run
 from tests.bench.results import keep, table, verdict
 
@@ -60,7 +61,7 @@ def main(quick: bool = False) -> None:
         shutil.rmtree(root / "outputs", ignore_errors=True)
         cost = run([*MLDLC, "run", "experiment=tabular", "--json"], root, memory=sampled)
         (peaks if sampled else ours).append(cost)
-        warm_up = run([sys.executable, "-c", f"import {', '.join(PRELOAD)}"], root)
+        warm_up = run([sys.executable, "-c", f"{DEFER}import {', '.join(PRELOAD)}"], root)
         overhead.append(cost.cpu - _steps_cpu(root) - warm_up.cpu)
         for name, costs in others.items():
             script = [sys.executable, str(SCRIPTS / f"{name}.py"), str(data), str(root / name)]
