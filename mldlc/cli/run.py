@@ -79,7 +79,8 @@ def show_result(plan: Plan, result: Any, report: Path | None, text: Any) -> Any:
 
         sweep = sweep_of(plan, {id: vars(step) for id, step in result.steps.items()}, Path(plan.outputs))
         print("\n".join(sweep_text.lines(sweep, coloured(text))), file=text)
-    for part, values in result.metrics.items() if sweep is None else ():
+    for part in sorted(result.metrics, key=_place) if sweep is None else ():
+        values = result.metrics[part]
         shown = "  ".join(f"{key} {number_text(value)}" for key, value in _numbers(values))
         print(f"  {part:<7}{shown}", file=text)
     if report is not None:
@@ -122,12 +123,17 @@ def summary(result: Any, report: Path | None) -> dict[str, object]:
     }
 
 
+def _place(part: str) -> tuple[int, str]:
+    """Records keep their keys sorted, runs as they came: shown is one order, that of the parts of a split."""
+    parts = ("train", "val", "test")
+    return (parts.index(part) if part in parts else len(parts), part)
+
+
 def _numbers(values: Any) -> list[tuple[str, float]]:
-    return (
-        [(name, value) for name, value in values.items() if isinstance(value, int | float)]
-        if isinstance(values, dict)
-        else []
-    )
+    """Numbers by name, but the count of rows first."""
+    found = values.items() if isinstance(values, dict) else ()
+    numbers = [(name, value) for name, value in found if isinstance(value, int | float)]
+    return sorted(numbers, key=lambda item: (item[0] != "n", item[0]))
 
 
 @contextmanager
