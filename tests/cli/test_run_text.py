@@ -20,8 +20,8 @@ def test_metrics_of_a_run_and_of_its_records_are_shown_alike() -> None:
     ran = {
         "train": {"n": 9, "auroc": 0.5, "acc": 0.25},
         "val": {"n": 2, "auroc": 0.5},
-        "test": {"n": 1},
-        "new": {"x": 1},
+        "test": {"n": 3},
+        "new": {"x": 7},
     }
     recorded = {part: dict(sorted(values.items())) for part, values in sorted(ran.items())}
     told = ["  train  n 9  acc 0.2500  auroc 0.5000", "  val    n 2  auroc 0.5000", "  test   n 3", "  new    x 7"]
