@@ -104,14 +104,14 @@ def summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def test_one_point_that_fails_loses_no_other_and_the_same_command_resumes(repo: Repository) -> None:
     repo.write("broken", "")
-    done = repo.mldlc("run", *SWEEP, *POINTS, "--keep-going", "--json")
+    done = repo.inside("run", *SWEEP, *POINTS, "--keep-going", "--json")
     found = summary(done)
     assert done.returncode == 1 and executed(repo) == ["1", "2", "3"]
     assert [point["end"].split(" (")[0] for point in found["points"]] == ["", "failed: p", ""]
     assert status(repo)["strict"] == "skipped" and status(repo)["partial"] == "ran"
     assert output(repo, "partial")["all.txt"] == "[('probe.n=1', 'as started 0'), ('probe.n=3', 'as started 3')]"
     (repo.root / "broken").unlink()
-    done = repo.mldlc("run", *SWEEP, *POINTS, "--keep-going", "--json")
+    done = repo.inside("run", *SWEEP, *POINTS, "--keep-going", "--json")
     assert done.returncode == 0 and executed(repo) == ["1", "2", "2", "3"]
     assert [(point["ran"], point["end"]) for point in summary(done)["points"]] == [(0, ""), (1, ""), (0, "")]
     assert "('probe.n=2', 'as started 1')" in output(repo, "strict")["all.txt"]
@@ -122,7 +122,7 @@ def test_one_point_that_fails_loses_no_other_and_the_same_command_resumes(repo: 
 
 def test_fail_fast_starts_nothing_after_a_failure(repo: Repository) -> None:
     repo.write("broken", "")
-    done = repo.mldlc("run", *SWEEP, "-m", "probe.n=2,3,4,5", "--jobs", "1", "--json")
+    done = repo.inside("run", *SWEEP, "-m", "probe.n=2,3,4,5", "--jobs", "1", "--json")
     assert done.returncode == 1 and executed(repo) == ["2"]
     assert [p["end"].split(" (")[0] for p in summary(done)["points"]] == [
         "failed: p", *["not reached: p"] * 3
@@ -156,7 +156,7 @@ def test_edits_of_config_and_code_do_not_leak_into_a_running_sweep(repo: Reposit
     assert running.returncode == 0, text
     expected = [(f"probe.n={n}", f"as started {sum(range(n))}") for n in (1, 2, 3)]
     assert output(repo, "strict")["all.txt"] == repr(expected)
-    done = repo.mldlc("run", *SWEEP, *POINTS)
+    done = repo.inside("run", *SWEEP, *POINTS)
     assert done.returncode == 0, done.stderr
     assert output(repo, "strict")["all.txt"] == repr([(f"probe.n={n}", "edited -1") for n in (1, 2, 3)])
 
@@ -173,21 +173,21 @@ def test_two_of_the_same_sweep_at_once_share_the_work(repo: Repository) -> None:
 
 
 def test_the_table_of_a_sweep_in_every_view(repo: Repository) -> None:
-    assert repo.mldlc("run", *SWEEP, *POINTS, "--keep-going").returncode == 0
-    shown = repo.mldlc("show").stdout
+    assert repo.inside("run", *SWEEP, *POINTS, "--keep-going").returncode == 0
+    shown = repo.inside("show").stdout
     lines = [line.split() for line in shown.splitlines()]
     assert ["probe.n", "time", "ran", "reused"] in lines and len([line for line in lines if line[:1] == ["3"]]) == 1
-    assert "p#" not in shown and "p#" in repo.mldlc("show", "--steps").stdout
-    rows = list(csv.DictReader(io.StringIO(repo.mldlc("show", "--csv").stdout)))
+    assert "p#" not in shown and "p#" in repo.inside("show", "--steps").stdout
+    rows = list(csv.DictReader(io.StringIO(repo.inside("show", "--csv").stdout)))
     assert [(row["probe.n"], row["val.score"], row["end"]) for row in rows] == [
         ("1", "1.0", ""), ("2", "2.0", ""), ("3", "3.0", "")
     ]  # fmt: skip
-    events = [json.loads(line) for line in repo.mldlc("show", "--json").stdout.splitlines()]
+    events = [json.loads(line) for line in repo.inside("show", "--json").stdout.splitlines()]
     assert [e["overrides"] for e in events if e.get("type") == "point"] == [{"probe.n": str(n)} for n in (1, 2, 3)]
     assert events[-1]["format"] == "mldlc.show/1" and events[-1]["points"] == 3
-    listed = repo.mldlc("ls", "sweep", "--json").stdout.splitlines()
+    listed = repo.inside("ls", "sweep", "--json").stdout.splitlines()
     assert json.loads(listed[0])["points"] == 3 and json.loads(listed[0])["type"] == "sweep"
-    assert repo.mldlc("run").returncode == 0
-    done = repo.mldlc("show", "--csv")
+    assert repo.inside("run").returncode == 0
+    done = repo.inside("show", "--csv")
     assert done.returncode == 2 and "is no sweep: it has one point; mldlc ls sweeps" in done.stderr
-    assert len(repo.mldlc("ls", "sweeps", "--json").stdout.splitlines()) == 2
+    assert len(repo.inside("ls", "sweeps", "--json").stdout.splitlines()) == 2

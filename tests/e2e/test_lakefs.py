@@ -1,4 +1,4 @@
-"""A lakeFS server in the lifecycle: `mldlc run` and `mldlc data` in processes of their own against the wire-level double."""
+"""A lakeFS server in the lifecycle: `mldlc run`, `plan` and `lock` against the wire-level double."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Lake(NamedTuple):
 
     def run(self, *overrides: str) -> dict[str, object]:
         """The summary of a run that ended well."""
-        done = self.repo.mldlc("run", "--json", *overrides)
+        done = self.repo.inside("run", "--json", *overrides)
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
     def fails(self, *overrides: str, code: int = 1) -> str:
         """What a run says that does not end well."""
-        done = self.repo.mldlc("run", *overrides)
+        done = self.repo.inside("run", *overrides)
         assert done.returncode == code and "Traceback" not in done.stderr + done.stdout, done.stderr
         return done.stderr + done.stdout
 
     def plan(self, *overrides: str) -> dict[str, int]:
         """The counts of a plan."""
-        done = self.repo.mldlc("plan", "--json", *overrides)
+        done = self.repo.inside("plan", "--json", *overrides)
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout.splitlines()[-1])["counts"])
 
@@ -120,7 +120,7 @@ def test_publishing_again_uploads_only_what_changed(lake: Lake) -> None:
 @pytest.mark.parametrize("moment", [pytest.param("uploadObject", marks=thoroughly), "mergeIntoBranch"])
 def test_a_branch_that_moves_under_a_run_is_planned_again(lake: Lake, moment: str) -> None:
     lake.double.fail(moment, "before", action=lambda: lake.put("raw/b.csv", "age,income\n3,z\n"))
-    done = lake.repo.mldlc("run", READ, *PUBLISH)
+    done = lake.repo.inside("run", READ, *PUBLISH)
     assert done.returncode == 0 and "planning again" in done.stdout + done.stderr, done.stderr
     assert len(list((lake.repo.root / "outputs" / "runs").iterdir())) == 2
     assert {"default/dataset/part-00001.arrow", "raw/b.csv"} <= {e.path for e in lake.versions.entries("main")}
@@ -176,7 +176,7 @@ def test_no_failure_of_a_run_shows_a_secret(lake: Lake, monkeypatch: pytest.Monk
         said += lake.fails(*config)
     lake.run(*config)
     assert lake.versions.tags() == {"v1": lake.versions.resolve("main")}
-    done = lake.repo.mldlc("plan", *config, "-o", "plan.json")
+    done = lake.repo.inside("plan", *config, "-o", "plan.json")
     assert done.returncode == 0
     everything = said + done.stdout + done.stderr + lake.written()
     assert not [token for token in TOKENS if token in everything]
@@ -210,13 +210,13 @@ def test_nobody_to_be_for_lakefs_is_told(lake: Lake, monkeypatch: pytest.MonkeyP
 
 def test_a_locked_branch_of_a_server_is_read_at_its_pin(lake: Lake) -> None:
     first = lake.versions.resolve("main")
-    refused = lake.repo.mldlc("plan", READ, "--locked")
+    refused = lake.repo.inside("plan", READ, "--locked")
     assert refused.returncode == 2 and "'lakefs://lake@main' is not pinned; mldlc lock pins it" in refused.stderr
-    assert f"+ lakefs://lake@main  {first[:12]}" in lake.repo.mldlc("lock", READ).stdout
+    assert f"+ lakefs://lake@main  {first[:12]}" in lake.repo.inside("lock", READ).stdout
     lake.put("raw/b.csv", "age,income\n3,z\n")
     for wanted, args in ((first, ("--locked",)), (lake.versions.resolve("main"), ())):
         if not args:
-            assert "-> " in lake.repo.mldlc("lock", READ, "--update", "lakefs://lake@main").stdout
-        assert lake.repo.mldlc("plan", READ, *args, "-o", "plan.json").returncode == 0
+            assert "-> " in lake.repo.inside("lock", READ, "--update", "lakefs://lake@main").stdout
+        assert lake.repo.inside("plan", READ, *args, "-o", "plan.json").returncode == 0
         refs = json.loads((lake.repo.root / "plan.json").read_text())["snapshot"]["refs"]
         assert refs == {READ.removeprefix("source.path="): wanted}
