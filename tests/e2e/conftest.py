@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +27,10 @@ class Job:
         """Run again with more overrides; the summary."""
         return execute(self.repo, self.experiment, *overrides)
 
-    def plan(self, *overrides: str) -> dict[str, dict[str, Any]]:
-        """Stage -> step event of `mldlc plan --json`."""
-        done = self.repo.mldlc("plan", f"experiment={self.experiment}", *overrides, "--json")
+    def plan(self, *overrides: str, process: bool = False) -> dict[str, dict[str, Any]]:
+        """Stage -> step event of `mldlc plan --json`; in a process of its own where its Python path counts."""
+        ask = self.repo.mldlc if process else self.repo.inside
+        done = ask("plan", f"experiment={self.experiment}", *overrides, "--json")
         assert done.returncode == 0, done.stderr
         events = [json.loads(line) for line in done.stdout.splitlines()]
         return {event["stage"]: event for event in events if event.get("type") == "step"}
@@ -40,18 +43,32 @@ def execute(repo: Repository, experiment: str, *overrides: str) -> dict[str, Any
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _job(experiment: str, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    repo = Repository(tmp_path_factory.mktemp(experiment))
-    summary = execute(repo, experiment)
-    shutil.copytree(repo.root, repo.root.with_name(f"{repo.root.name}-pristine"), symlinks=True)
-    return Job(repo, experiment, summary)
+def _made(experiment: str, factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder that a first run left and the run's summary; all test processes of a session share one run."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, told = base / f"{experiment}-pristine", base / f"{experiment}-pristine.json"
+    with (base / f"{experiment}-pristine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that failed
+            folder.mkdir()
+            told.write_text(json.dumps(execute(Repository(folder), experiment)))
+    return folder, json.loads(told.read_text())
+
+
+def _job(experiment: str, factory: pytest.TempPathFactory) -> Job:
+    folder, summary = _made(experiment, factory)
+    own = factory.mktemp(experiment) / experiment
+    shutil.copytree(folder, own, symlinks=True)
+    return Job(Repository(own), experiment, summary)
 
 
 @pytest.fixture
-def pristine(adult: Job, tmp_path: Path) -> Repository:
+def pristine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A folder as a first run of Adult left it, to oneself."""
-    source = adult.repo.root.with_name(f"{adult.repo.root.name}-pristine")
-    return Repository(Path(shutil.copytree(source, tmp_path / "adult", symlinks=True)))
+    folder, _ = _made("adult", tmp_path_factory)
+    return Repository(Path(shutil.copytree(folder, tmp_path / "adult", symlinks=True)))
 
 
 @pytest.fixture(scope="session")
