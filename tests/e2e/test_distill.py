@@ -18,13 +18,14 @@ QUICK = (
     "teacher.trainer.max_epochs=1",
     "~lifecycle.stages.profile",
     "~lifecycle.stages.expect",
+    "executor.jobs=1",  # one process imports torch for all that judges
 )
 SEEDS = 5
 
 
 def steps(repo: Repository, *overrides: str, experiment: str = "adult_distill") -> dict[str, str]:
     """Stage -> action of a plan."""
-    done = repo.mldlc("plan", f"experiment={experiment}", *overrides, "--json")
+    done = repo.inside("plan", f"experiment={experiment}", *overrides, "--json")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return {event["stage"]: event["action"] for event in events if event.get("type") == "step"}
@@ -59,7 +60,7 @@ def test_students_share_lessons_and_twins_and_teachers_come_by_reference(tmp_pat
     plain = steps(repo, *QUICK, "distill=none", "~lifecycle.stages.teacher")
     assert plain["train"] == "reuse" and "student" not in plain
     reference = (f"distill.teacher={first['run']}:teacher", "~lifecycle.stages.teacher")
-    again = kept(repo, execute(repo, "adult_distill", *QUICK, *reference)["run"])
+    again = kept(repo, execute(repo, "adult_distill", *QUICK, *reference, "--until", "student")["run"])
     assert again["earlier"]["digests"] == {"model": made["teacher"]["digests"]["model"]}
     assert again["student"]["digests"] == made["student"]["digests"]
     done = repo.mldlc("reproduce", "--until", "earlier")
@@ -70,7 +71,7 @@ def test_students_share_lessons_and_twins_and_teachers_come_by_reference(tmp_pat
     taken = kept(repo, json.loads(done.stdout.splitlines()[-1])["run"])["earlier"]
     assert taken["digests"] == {"model": made["student"]["digests"]["model"]}
     for wrong, words in (("nope:train", "run 'nope' is not here"), ("registry://adult", "no such published model")):
-        done = repo.mldlc("plan", "experiment=adult_distill", f"distill.teacher={wrong}", "~lifecycle.stages.teacher")
+        done = repo.inside("plan", "experiment=adult_distill", f"distill.teacher={wrong}", "~lifecycle.stages.teacher")
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 

@@ -136,6 +136,7 @@ def fill(ctx, cfg, inputs):
 }
 COUNT = "+lifecycle.stages.count={kind: 'churn.steps:COUNT', inputs: {table: collect}}"
 GROUP = "+count=default"
+COLLECT = ("--until", "collect")  # a run that trains nothing starts no torch
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +151,10 @@ def run(repo: Repository, *overrides: str, env: dict[str, str] | None = None) ->
     return repo.mldlc("run", "experiment=churn", *overrides, "--json", env=env)
 
 
+def inside(repo: Repository, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return repo.inside("run", "experiment=churn", *overrides, "--json")
+
+
 def summary(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -160,7 +165,7 @@ def test_a_lightning_module_a_source_and_a_step_of_ones_own(repo: Repository) ->
     assert done.returncode == 0, done.stderr[-3000:]
     test = summary(done)["metrics"]["test"]  # type: ignore[index]
     assert test["auroc"] > 0.8
-    again = run(repo, COUNT, GROUP)
+    again = inside(repo, COUNT, GROUP)
     assert summary(again)["counts"]["run"] == 0  # type: ignore[index]
 
 
@@ -168,19 +173,19 @@ def test_a_lightning_module_a_source_and_a_step_of_ones_own(repo: Repository) ->
 def test_a_plain_module_and_a_callback(repo: Repository, tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     extra = f"callbacks.extra=[{{target: 'churn.nets:Shout', args: {{path: '{heard}'}}}}]"
-    done = run(repo, "model.target=churn.nets:Plain", extra)
+    done = run(repo, "model.target=churn.nets:Plain", extra, "--until", "train")
     assert done.returncode == 0, done.stderr[-3000:]
     assert heard.read_text() == "trained\n"
 
 
 @pytest.mark.slow
 def test_a_changed_module_reruns_what_imports_it(repo: Repository) -> None:
-    run(repo, COUNT, GROUP)
+    inside(repo, COUNT, GROUP)
     repo.write("src/churn/nets.py", FILES["src/churn/nets.py"].replace("hidden=8", "hidden=9"))
     try:
         events = [
             json.loads(line)
-            for line in repo.mldlc("plan", "experiment=churn", COUNT, GROUP, "--json").stdout.splitlines()
+            for line in repo.inside("plan", "experiment=churn", COUNT, GROUP, "--json").stdout.splitlines()
         ]
         steps = {event["stage"]: event for event in events if event.get("type") == "step"}
         assert {name for name, step in steps.items() if step["action"] == "run"} == {"train"}
@@ -200,13 +205,13 @@ def test_a_changed_module_reruns_what_imports_it(repo: Repository) -> None:
         (["model.args={hiden: 3}"], 2, "to add: ++model.args={hiden: 3}"),
         (["++model.args={hiden: 3}"], 2, "takes no argument 'hiden'; did you mean 'hidden'?"),
         (["model.target=churn.nets:Broken"], 1, "this net is broken on purpose"),
-        (["source.args={rows: -1}"], 1, "collect"),
-        (["++source.roles={left: label, monhts: ignore}"], 1, "did you mean 'months'?"),
-        ([COUNT, GROUP, "count.column=pln"], 1, "pln"),
+        (["source.args={rows: -1}", *COLLECT], 1, "collect"),
+        (["++source.roles={left: label, monhts: ignore}", *COLLECT], 1, "did you mean 'months'?"),
+        ([COUNT, GROUP, "count.column=pln", "--until", "count"], 1, "pln"),
     ],
 )
 def test_mistakes_are_one_clear_message(repo: Repository, overrides: list[str], code: int, told: str) -> None:
-    done = run(repo, *overrides)
+    done = inside(repo, *overrides) if code == 2 else run(repo, *overrides)
     assert (done.returncode, told in done.stderr) == (code, True), done.stderr[-2000:]
     assert summary(done)["status"] == ("error" if code == 2 else "failed")
     assert "Traceback" not in done.stderr.split("log:")[0] or "File" in done.stderr
@@ -216,8 +221,8 @@ def test_mistakes_are_one_clear_message(repo: Repository, overrides: list[str], 
 def test_a_killed_worker_is_told_and_nothing_is_lost(repo: Repository) -> None:
     done = run(repo, "model.target=churn.nets:Deadly")
     assert done.returncode == 1 and "SIGKILL" in done.stderr
-    assert repo.mldlc("data", "verify").returncode == 0
-    assert run(repo).returncode == 0
+    assert repo.inside("data", "verify").returncode == 0
+    assert inside(repo).returncode == 0
 
 
 @pytest.mark.slow
@@ -234,7 +239,7 @@ def test_a_full_disk_is_told_and_the_next_run_continues(repo: Repository, tmp_pa
         fill = "+lifecycle.stages.fill={kind: 'churn.steps:FILL', inputs: {table: collect}}"
         done = run(repo, fill, "--until", "fill", f"paths.outputs={small}")
         assert done.returncode == 1 and "disk full" in done.stderr and str(small) in done.stderr, done.stderr
-        assert repo.mldlc("data", "verify", "--outputs", str(small)).returncode == 0
+        assert repo.inside("data", "verify", "--outputs", str(small)).returncode == 0
         subprocess.run(["mount", "-o", "remount,size=900m", str(small)], check=True)
         done = run(repo, fill, "--until", "fill", f"paths.outputs={small}")
         assert done.returncode == 0 and summary(done)["counts"]["reuse"] == 1, done.stderr  # type: ignore[index]

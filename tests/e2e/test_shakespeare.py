@@ -24,7 +24,7 @@ def test_a_short_training_tells_more_than_frequencies(tokens: tuple[str, ...], t
     test = execute(repo, "shakespeare", *SHORT, *tokens)["metrics"]["test"]
     assert 1.5 < test["nats_per_character"] < 3.2  # counted characters alone have 3.3
     assert test["bits_per_character"] > test["nats_per_character"]
-    plan = repo.mldlc("plan", "experiment=shakespeare", *SHORT, *tokens)
+    plan = repo.inside("plan", "experiment=shakespeare", *SHORT, *tokens)
     assert "0 to run" in plan.stdout
 
 
@@ -40,7 +40,7 @@ def test_two_ranks_that_share_the_model_train_it_too(tmp_path: Path) -> None:
     assert ended["status"] == "ok"
     train = json.loads((repo.root / "outputs/latest/summary.json").read_text())["steps"]["train"]
     assert train["summary"]["steps"] == 60 and 1.5 < train["summary"]["val_loss"] < 3.3
-    assert "0 to run" in repo.mldlc("plan", "experiment=shakespeare", *short).stdout
+    assert "0 to run" in repo.inside("plan", "experiment=shakespeare", *short).stdout
 
 
 @pytest.mark.slow

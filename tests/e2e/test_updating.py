@@ -14,7 +14,13 @@ from tests.e2e.conftest import execute
 from tests.projects import Repository
 
 PARTS = "train: 0.05, val: 0.02, test: 0.02, more: 0.02, last: 0.002, later: 0.888"
-SHORT = (f"++split.fractions={{{PARTS}}}", "trainer.max_epochs=3", "~lifecycle.stages.profile", "registry=folder")
+SHORT = (
+    f"++split.fractions={{{PARTS}}}",
+    "trainer.max_epochs=3",
+    "~lifecycle.stages.profile",
+    "registry=folder",
+    "executor.jobs=1",
+)
 ONLINE = (
     "update.parts=[test]", "evaluate.parts=[val,test]", "update.batch_size=8", "update.snapshot_every=20",
     "periodic.parts=[test]", "periodic.batch_size=300", "++automation.bounds={test: {accuracy: {min: 0.5}}}",
