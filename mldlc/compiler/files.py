@@ -25,5 +25,5 @@ def write_json(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temp = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "w") as out:
-            json.dump(value, out, separators=(",", ":"))
+            out.write(json.dumps(value, separators=(",", ":")))  # `dump` encodes in Python, not in C
         Path(temp).replace(path)
