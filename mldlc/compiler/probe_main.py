@@ -36,6 +36,7 @@ def main() -> None:
     """Read the question from stdin; whatever user code prints goes to stderr."""
     question = json.load(sys.stdin)
     deferred.install()
+    sys.dont_write_bytecode = True  # nothing is written beside the user's code, nor may an edit meet what was compiled
     with contextlib.redirect_stdout(sys.stderr):
         try:
             found = answer(question)
