@@ -232,7 +232,7 @@ def test_show_ls_data_doctor(repo: Repository) -> None:
     done = repo.inside("data", "verify")
     assert done.returncode == 1 and victim.name in done.stdout
     assert "would free" in repo.inside("data", "gc", "--dry-run").stdout
-    told = repo.inside("doctor", env={"PYTHONDONTWRITEBYTECODE": "1"}).stdout
+    told = repo.mldlc("doctor", env={"PYTHONDONTWRITEBYTECODE": "1"}).stdout
     assert "note   bytecode        not kept" in told
     assert all(f" {name} " in told for name in ("pydantic", "jinja2", "scikit-learn")) and " ruff " not in told
 
