@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 from mldlc.training.spec import train_needs
 from tests.bench import tabular_data
+from tests.bench.cli import SPEED
 from tests.bench.imports import DEFER
 from tests.bench.process import MLDLC, Cost, run
 from tests.bench.results import keep, table, verdict
@@ -95,7 +96,7 @@ def main(quick: bool = False) -> None:
             ["one training key changed: wall s", f"{changed.wall:.2f}", "", ""],
         ],
     )
-    keep(f"Tabular run, {rows:,} x {COLUMNS}, {rounds} rounds", body)
+    keep(f"Tabular run, {rows:,} x {COLUMNS}, {rounds} rounds", f"{body}\n\n{SPEED}")
     shutil.rmtree(root)
 
 
