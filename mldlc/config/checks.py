@@ -96,14 +96,31 @@ def _missing(resolution: Resolution, provenance: Provenance) -> Iterator[Diagnos
 
 def _failures(resolution: Resolution, provenance: Provenance) -> Iterator[Diagnostic]:
     every = provenance.keys()
+    explained = _explained(resolution)
     for path, error in resolution.failures.items():
+        if path in explained:
+            continue
         key, text = dotted(path), resolution.texts[path]
-        named = references(text, path)
-        if any(_within(tuple(name.split(".")), (*resolution.missing, *resolution.failures), path) for name in named):
-            continue  # its cause is told already
-        problem, hint = _reason(str(error), named, every, resolution)
+        problem, hint = _reason(str(error), references(text, path), every, resolution)
         message = f"'{key}': {text} {problem}"
         yield Diagnostic("bad_interpolation", message, where=provenance.locate(key), key=key, found=text, hint=hint)
+
+
+def _explained(resolution: Resolution) -> set[Path]:
+    """Failures whose cause is told: a missing value, or a failure with none of its own. Those of a circle are not."""
+    causes = {
+        path: {
+            cause
+            for cause in (*resolution.missing, *resolution.failures)
+            if any(_within(tuple(name.split(".")), cause, path) for name in references(resolution.texts[path], path))
+        }
+        for path in resolution.failures
+    }
+    told = {*resolution.missing, *(path for path, found in causes.items() if not found)}
+    explained: set[Path] = set()
+    while more := {path for path, found in causes.items() if found & (told | explained)} - explained:
+        explained |= more
+    return explained
 
 
 def _reason(text: str, named: Sequence[str], every: Sequence[str], resolution: Resolution) -> tuple[str, str]:
@@ -120,7 +137,7 @@ def _reason(text: str, named: Sequence[str], every: Sequence[str], resolution: R
         return f"names no resolver ('{resolver[1]}')", did_you_mean(
             resolver[1], known
         ) or f"there are: {', '.join(known)}"
-    if "ecursive" in text or "ecursion" in text:
+    if "ecursive" in text or "ecursion" in text or "parent node" in text:
         return "refers to itself", ""
     return f"cannot be resolved: {text.splitlines()[0]}", ""
 
@@ -136,8 +153,9 @@ def _exists(node: Any, parts: Sequence[str]) -> bool:
     return True
 
 
-def _within(name: Path, causes: Sequence[Path], own: Path) -> bool:
-    return any(cause != own and (name[: len(cause)] == cause or cause[: len(name)] == name) for cause in causes)
+def _within(name: Path, cause: Path, own: Path) -> bool:
+    """Whether what `own` names has the cause in it, or lies in it."""
+    return cause != own and (name[: len(cause)] == cause or cause[: len(name)] == name)
 
 
 def _targets(node: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

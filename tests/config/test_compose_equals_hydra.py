@@ -11,7 +11,7 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -184,6 +184,8 @@ SWEPT_LINE = st.builds(
 )  # fmt: skip
 
 
+@example(kind="light", overrides=["deep.a.x=${deep.a.b}"])  # its `up` is ${..x}: found by the 3,000
+@example(kind="light", overrides=["seed=${name}", "model.kind=${nope}"])
 @settings(max_examples=3000 if ALL else 12, **QUIET)
 @given(kind=KINDS, overrides=st.lists(LINE, max_size=5))
 def test_overrides_of_any_form_compose_as_hydra_does(

@@ -102,6 +102,15 @@ def test_a_mistake_in_a_file_has_its_line(repo: Repo, files: dict[str, str], tex
     assert errors(project) == [text.replace("{root}", str(project.root))]
 
 
+def test_all_of_a_circle_are_told_and_what_hangs_on_another_mistake_is_not(repo: Repo) -> None:
+    told = errors(repo({CPU: "a: ${.b}\nb: ${.a}\nc: ${nope}\nd: ${.c}\n"}))
+    assert told == [
+        f"{CPU}:1: 'trainer.a': ${{.b}} refers to itself",
+        f"{CPU}:2: 'trainer.b': ${{.a}} refers to itself",
+        f"{CPU}:3: 'trainer.c': ${{nope}} names no key ('nope')",
+    ]
+
+
 def test_all_mistakes_come_at_once(repo: Repo) -> None:
     bad = "# @package _global_\ndefaults:\n  - override /model: cn\n  - override /optimizer: adm\n"
     project = repo({"conf/experiment/bad.yaml": bad, CPU: "epochs: [1\n"})
