@@ -8,7 +8,7 @@ from typing import Any
 from mldlc.plan.artifact import Dataset, Decision, Lessons, Metrics, Model, Split, State, Table
 from mldlc.plan.spec import Resources, StepSpec, optional, port, some
 from mldlc.training import config, distill_config, update_config
-from mldlc.training.cuts import check_alone, check_blocks, check_cut, check_lessons, check_stream
+from mldlc.training.limits import check_alone, check_blocks, check_cut, check_lessons, check_stream
 from mldlc.training.loop_config import Callbacks, Ingest, LightningTrainer, Rung
 
 _MODELS, _OBJECTIVES = "mldlc.training.models", "mldlc.training.objectives"

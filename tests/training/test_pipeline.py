@@ -15,7 +15,7 @@ from torch import Tensor
 from mldlc.artifacts.handle import Artifact
 from mldlc.plan.context import StepError
 from mldlc.plan.diagnostic import DiagnosticError
-from mldlc.training.cuts import check_cut
+from mldlc.training.limits import check_cut
 from mldlc.training.models.cnn import ImageCNN
 from mldlc.training.models.ft_transformer import FTTransformer
 from mldlc.training.models.gpt import GPT

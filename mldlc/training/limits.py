@@ -1,4 +1,4 @@
-"""Whether a model has the blocks that a trainer asks for: told by the plan, from the config alone. Light."""
+"""What a training cannot do with its model, trainer or ingest: told by the plan, from the config alone. Light."""
 
 from __future__ import annotations
 
