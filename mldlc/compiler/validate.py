@@ -67,6 +67,9 @@ def _convert(schema: Any, value: Any, item: Any) -> SchemaError:
     message = str(item["msg"]).removeprefix("Value error, ")
     if kind == "secret_value":  # what was found may be the secret: it is not repeated
         return SchemaError("secret_value", dotted, message)
+    if kind == "model_type":
+        keys = fields_of(child(parent_schema, parent, name) if path else schema, None)
+        message = f"expected a mapping of {', '.join(keys)}"
     hint = ""
     if kind in ("float_type", "int_type") and isinstance(found, str):
         try:
