@@ -26,6 +26,7 @@ from mldlc.training.live import Live, Saved
 from mldlc.training.module import TabularModule
 from mldlc.training.parts import blocks, bucket_of, cuts
 from mldlc.training.recompute import recompute
+from mldlc.training.resident import size_of
 from mldlc.training.spec import TRAIN
 
 DTYPES = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}
@@ -56,8 +57,8 @@ def measure(question: Mapping[str, Any]) -> dict[str, Any]:
     weights of each part that `fully_shard` takes by itself. cut: of the weights that tensor parallelism shares out, by
     number of ranks. bucket: elements of a bucket of DeepSpeed's. steps: by number of rows, {activations: kept for the
     backward pass; forward: most that lives beside weights then; backward: (gradients, all else beside weights) of the
-    moments that could be the worst}. validation: most that lives in one beside weights. known: rows of the data.
-    device: bytes of the smallest GPU, None on CPUs.
+    moments that could be the worst}. validation: most that lives in one beside weights. known, rows: how many rows the
+    data has, and their bytes. device: bytes of the smallest GPU, None on CPUs.
     """
     cfg = _Groups(question)
     device = "cuda" if question["gpu"] and torch.cuda.is_available() else "cpu"
@@ -72,6 +73,7 @@ def measure(question: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:
         raise _unmeasured(cfg, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
     found = counted | {"steps": steps, "validation": looked, "known": question["known"], "device": None}
+    found["rows"] = size_of(question)
     if device == "cuda":
         sizes = [torch.cuda.get_device_properties(n).total_memory for n in range(torch.cuda.device_count())]
         found["device"] = min(sizes)
@@ -93,6 +95,7 @@ def _counted(cfg: Any, question: Mapping[str, Any]) -> dict[str, Any]:
             net, _ = _built(cfg, question)
     except StepError as error:
         raise _unmeasured(cfg, error.message) from error
+    _cast_buffers(net, question)
     if isinstance(net, pl.LightningModule):
         raise _unmeasured(cfg, "a LightningModule has steps and an optimizer of its own")
     count = sum(p.numel() for p in net.parameters())
@@ -140,10 +143,20 @@ def _module(cfg: Any, question: Mapping[str, Any], device: str) -> TabularModule
     """The network as it is trained, of fake tensors on the device."""
     with _made(device, question):
         net, objective = _built(cfg, question)
+    _cast_buffers(net, question)
     if question["checkpointing"]:
         recompute(net)
     kind = LanguageModule if "tokens" in question else TabularModule
     return kind(net, objective, Sgd(kind="sgd"), 1, None)
+
+
+def _cast_buffers(net: nn.Module, question: Mapping[str, Any]) -> None:
+    """To the precision's type, as the weights: a network may have made them in one of their own."""
+    dtype = DTYPES.get(question["precision"])
+    for part in net.modules() if dtype is not None else ():
+        for name, buffer in part.named_buffers(recurse=False):
+            if buffer.is_floating_point():
+                setattr(part, name, buffer.to(dtype))
 
 
 @contextmanager

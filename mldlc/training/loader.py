@@ -92,6 +92,14 @@ def aligned(array: np.ndarray) -> Tensor:
     return tensor.clone() if tensor.data_ptr() % ALIGNED else tensor
 
 
+def _moved(tensor: Tensor, device: torch.device, moved: dict[int, Tensor]) -> Tensor:
+    """The same view of the same memory there: rows may overlap, and several tensors may share it."""
+    place = tensor.untyped_storage().data_ptr()
+    if place not in moved:
+        moved[place] = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage()).to(device)  # type: ignore[no-untyped-call]
+    return torch.as_strided(moved[place], tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
 class BatchLoader:
     """An iterable of batches over some rows of equally long tensors, for `Trainer.fit`.
 
@@ -120,6 +128,7 @@ class BatchLoader:
         self.shard, self.even, self.weight = shard, even, weight
         self.share, self.empty, self.waited = 1.0, False, 0.0
         self.epoch = self.position = 0
+        self.device: torch.device | None = None  # that holds the rows, other than this host
         self._served = False
 
     @property
@@ -148,17 +157,41 @@ class BatchLoader:
         return torch.from_numpy(np.random.default_rng([self.seed, epoch]).permutation(self.rows.numpy()))
 
     def _batches(self, epoch: int) -> Iterator[Any]:
-        order, batches, some = self.order(epoch), len(self), self._together()
+        order = self.order(epoch)
+        for start, end, batch in self._cut(order) if self.device is None else self._cut_there(order, self.device):
+            self._weigh(order[start:end])
+            self.position, self._served = self.position + 1, True
+            yield self.collate(batch)
+
+    def _cut(self, order: Tensor) -> Iterator[tuple[int, int, tuple[Tensor, ...]]]:
+        """The batches that are left of an epoch, each behind its span."""
+        batches, some = len(self), self._together()
         for first in range(self.position, batches, some):
             cuts = [self._span(position) for position in range(first, min(batches, first + some))]
             begin = cuts[0][0]
             index = self._own(order[begin : cuts[-1][1]])
             taken = [tensor.index_select(0, index).numpy() for tensor in self.tensors]
             for start, end in cuts:
-                self._weigh(order[start:end])
-                self.position, self._served = self.position + 1, True
                 own = slice(start - begin, end - begin) if some > 1 else slice(None)
-                yield self.collate(tuple([aligned(array[own]) for array in taken]))
+                yield start, end, tuple([aligned(array[own]) for array in taken])
+
+    def _cut_there(self, order: Tensor, device: torch.device) -> Iterator[tuple[int, int, tuple[Tensor, ...]]]:
+        """The same by a device that holds the rows; memory of its own for each keeps it aligned there."""
+        there = order.to(device)
+        for position in range(self.position, len(self)):
+            start, end = self._span(position)
+            index = self._own(there[start:end])
+            yield start, end, tuple([tensor.index_select(0, index) for tensor in self.tensors])
+
+    @property
+    def size(self) -> int:
+        """Bytes that the rows take where they are held; with their order."""
+        held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in self.tensors}
+        return sum(held.values()) + 8 * len(self.rows)
+
+    def hold_on(self, device: torch.device, moved: dict[int, Tensor]) -> None:
+        """Cut batches on a device from now on. moved: what is there already, by where it was; it is added to."""
+        self.tensors, self.device = tuple([_moved(tensor, device, moved) for tensor in self.tensors]), device
 
     def _together(self) -> int:
         """Batches that are gathered at once: to do so one by one costs more than copying small rows."""

@@ -207,13 +207,18 @@ class Callbacks(Config):
 
 
 class InCore(Config):
-    """Batches cut straight from arrays in memory; every epoch has its own permutation, from the seed and its number."""
+    """Batches cut straight from arrays in memory; every epoch has its own permutation, from the seed and its number.
+
+    hold: rows in the memory of the `host`, of the `device` that learns from them, or `auto`: on a GPU where they take
+    at most a twentieth of it, unless a LightningModule of your own is trained. The batches are the same.
+    """
 
     kind: Literal["in_core"]
     batch_size: int = result(1024, ge=1)
     eval_batch_size: int = runtime(8192, ge=1)
     shuffle: bool = result(True)
     drop_last: bool = result(False)
+    hold: Literal["auto", "host", "device"] = placement("auto")
 
 
 class Streaming(Config):

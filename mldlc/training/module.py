@@ -148,7 +148,8 @@ class TabularModule(pl.LightningModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         # walking through the batch to move nothing costs more than a small step
-        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+        there = device.type == "cpu" or batch[0].device == device
+        return batch if there else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
 @torch.no_grad()

@@ -46,7 +46,7 @@ class Load:
 
     host: ranks are on CPUs, where gloo gathers into a copy of the result and reduce-scatters by reducing a copy of the
     whole (`ProcessGroupGloo.cpp`). kept: copies of the weights beside the training ones, on the device. written: the
-    same while the model is written.
+    same while the model is written. beside: bytes on the device all the time that are none of the model's.
     """
 
     devices: int
@@ -57,6 +57,7 @@ class Load:
     host: bool
     kept: int
     written: int
+    beside: int = 0
 
     @cached_property
     def weights(self) -> int:
@@ -122,7 +123,8 @@ class Load:
 def need(strategy: str, load: Load) -> Need:
     """The worst moment of a rank: at its start, forward, backward, at an update, in a validation, writing the model."""
     moments = _MOMENTS[strategy](strategy, load)
-    return max(moments, key=lambda moment: moment.total)
+    worst = max(moments, key=lambda moment: moment.total)
+    return replace(worst, working=worst.working + load.beside)
 
 
 def _forward(base: Need, load: Load, gradients: int, working: int = 0) -> Need:

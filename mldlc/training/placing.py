@@ -16,6 +16,7 @@ from typing import Any
 from mldlc.plan.context import StepError
 from mldlc.training.hold import free_memory, shown
 from mldlc.training.needs import PARTS, Load, Need, need
+from mldlc.training.resident import stays
 
 # of the need, kept free: what predictions miss, and what an allocator keeps (tests/bench/auto_memory.py)
 SPARE = {"gpu": 0.15, "cpu": 0.3}
@@ -117,8 +118,16 @@ def needed(strategy: str, params: Mapping[str, Any], footprint: Mapping[str, Any
         host=host,
         kept=best + averages + rolls,
         written=int(host),
+        beside=0 if host else _beside(params, footprint),
     )
     return need(strategy, load)
+
+
+def _beside(params: Mapping[str, Any], footprint: Mapping[str, Any]) -> int:
+    """Bytes on a GPU that are no part of the model: rows that are held there."""
+    hold, size = params["ingest"].get("hold", "host"), int(footprint["rows"])
+    room = memory(params["trainer"], footprint["device"])
+    return size if params["ingest"]["kind"] == "in_core" and stays(hold, size, room) else 0
 
 
 def rows(strategy: str, params: Mapping[str, Any], known: int) -> int:

@@ -25,13 +25,16 @@ from mldlc.training.averaging import Averaging
 from mldlc.training.checkpoint import Checkpointer, RandomState, own_state, resumable
 from mldlc.training.checkpoint_io import Straight
 from mldlc.training.history import FORMAT, BestWeights, History, LastWeights, MonitorCheck
+from mldlc.training.hold import shown
 from mldlc.training.job import Job
-from mldlc.training.loader import Loader
+from mldlc.training.loader import BatchLoader, Loader
 from mldlc.training.meter import Meter
+from mldlc.training.module import TabularModule
 from mldlc.training.network import prepare
 from mldlc.training.placed import placed
 from mldlc.training.preload import preload
 from mldlc.training.ranks import Ranks
+from mldlc.training.resident import stays
 from mldlc.training.rung import Rung, rung_of
 from mldlc.training.spec import STRATEGIES
 from mldlc.training.spikes import SpikeWatch
@@ -101,6 +104,7 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     trainer = build_trainer(cfg.trainer, ctx, built, watch.all, loggers, job.val is not None)
     if strategy.family(cfg.trainer) == "whole":
         trainer.strategy.checkpoint_io = Straight()
+    fed = {**job.fed, **_hold(cfg, job, trainer.strategy.root_device)}
     if rung is not None and rung.over:
         rung.keep(job.module, watch.all)
     else:
@@ -121,7 +125,7 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     seconds = time.monotonic() - began
     facts = {
         "parameters": count, "steps": steps, "seconds": round(seconds, 3), "resumed": bool(resume),
-        "data_wait": round(watch.meter.data_wait, 4), **job.fed,
+        "data_wait": round(watch.meter.data_wait, 4), **fed,
     }  # fmt: skip
     if trainer.strategy.root_device.type == "cuda":
         facts["gpu_memory"] = torch.cuda.max_memory_allocated(trainer.strategy.root_device)
@@ -130,6 +134,22 @@ def _train(ctx: Context, cfg: Any, inputs: Mapping[str, Any], make: Make) -> Non
     if rung is not None:
         facts["steps_executed"] = steps - rung.started
     ctx.summary(facts)
+
+
+def _hold(cfg: Any, job: Job, device: torch.device) -> dict[str, Any]:
+    """Move the rows to a GPU that has room for them; what the summary tells of it."""
+    loaders = [loader for loader in (job.train, job.val) if isinstance(loader, BatchLoader)]
+    own = isinstance(job.module, TabularModule) or cfg.ingest.hold == "device"
+    if device.type != "cuda" or not loaders or not own:
+        return {}
+    given = cfg.trainer.memory_gb
+    memory = int(given * 2**30) if given is not None else torch.cuda.get_device_properties(device).total_memory
+    size, moved = sum(loader.size for loader in loaders), dict[int, torch.Tensor]()
+    if not stays(cfg.ingest.hold, size, memory):
+        return {}
+    for loader in loaders:
+        loader.hold_on(device, moved)
+    return {"held": f"on the GPU ({shown(size)})"}
 
 
 def _whole(job: Job, watch: Watch, strategy: Any, ranks: Ranks) -> nn.Module:

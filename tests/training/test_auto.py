@@ -28,6 +28,11 @@ MODELS: dict[str, dict[str, Any]] = {
     "gpt": {"model": GPT, "ingest": {"batch_size": 16}},
     "gpt, checkpointed": {"model": GPT, "ingest": {"batch_size": 16}, "trainer": {"activation_checkpointing": True}},
     "gpt, bf16": {"model": GPT | {"layers": 1}, "ingest": {"batch_size": 4}, "trainer": {"precision": "bf16-mixed"}},
+    "gpt, bf16-true": {
+        "model": GPT | {"layers": 1},
+        "ingest": {"batch_size": 4},
+        "trainer": {"precision": "bf16-true"},
+    },
     "linear": {"model": {"kind": "linear"}},
 }
 
@@ -58,7 +63,8 @@ def test_fake_tensors_live_as_real_ones_do(name: str, data: Any, monkeypatch: py
     monkeypatch.setattr(footprint, "FakeTensorMode", isolate_rng)
     real = footprint.measure(found)
     assert real == fake
-    assert fake["weights"] == 4 * fake["parameters"] and all(step["activations"] for step in fake["steps"].values())
+    width = 2 if name.endswith("bf16-true") else 4
+    assert fake["weights"] == width * fake["parameters"] and all(step["activations"] for step in fake["steps"].values())
 
 
 def test_recomputing_keeps_less(data: Any) -> None:
@@ -87,6 +93,22 @@ def test_the_first_that_fits_is_chosen(data: Any, device: int | None) -> None:
     assert named[: len(stages)] == stages
     assert named == [name for name in placing.ORDER if name in named] and order[-1] == ""
     assert order == sorted(order, key=lambda name: named.index(name) if name else 9)
+
+
+def test_rows_that_a_gpu_holds_are_counted(data: Any) -> None:
+    """400 rows of 6 numbers, 2 codes and a label, with their order: 17 KB, at most a twentieth of the device unasked."""
+    params, found = asked({}, data["table"])
+    measured = footprint.measure(found)
+    assert measured["rows"] == 400 * (4 * 9 + 8)
+
+    def need(device: int | None, hold: str) -> int:
+        groups = params | {"ingest": params["ingest"] | {"hold": hold}}
+        return placing.needed("ddp", groups, measured | {"device": device}).total
+
+    most = 20 * measured["rows"]
+    for hold, device, more in (("auto", most, True), ("auto", most - 1, False), ("device", most - 1, True)):
+        assert need(device, hold) - need(device, "host") == more * measured["rows"]
+    assert need(None, "device") == need(None, "host"), "a CPU has them in any case"
 
 
 def test_what_a_strategy_cannot_do_is_said(data: Any) -> None:

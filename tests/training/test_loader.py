@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldlc.training.loader import BatchLoader
+from mldlc.training.loader import BatchLoader, Shard
 
 
 def loader(rows: int, batch: int, **options: bool | int) -> BatchLoader:
@@ -77,3 +77,34 @@ def test_uneven_tail_rows_differ_between_epochs() -> None:
     dropped = [set(range(1, 20, 2)) - set(map(int, served(feed))) for _ in range(8)]
     assert len({frozenset(rows) for rows in dropped}) > 1
     assert np.isin(list(set().union(*dropped)), np.arange(1, 20, 2)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(3, 200), batch=st.integers(1, 70), seed=st.integers(0, 99), skipped=st.integers(0, 5),
+    shard=st.sampled_from([Shard(), Shard(0, 2), Shard(2, 3)]), even=st.booleans(), weighs=st.booleans(),
+)  # fmt: skip
+def test_a_device_cuts_the_same_batches(
+    rows: int, batch: int, seed: int, skipped: int, shard: Shard, even: bool, weighs: bool
+) -> None:
+    """Of windows that overlap, and of a column that shares their memory; also from the middle of an epoch on."""
+    tokens = torch.arange(rows + 3, dtype=torch.float32)
+    tensors = (tokens.unfold(0, 4, 1), tokens[2 : rows + 2], torch.arange(rows))
+    weight = torch.arange(rows) % 3.0 if weighs else None
+
+    def made() -> BatchLoader:
+        options = {"shuffle": True, "seed": seed, "shard": shard, "even": even, "weight": weight}
+        return BatchLoader(tensors, torch.arange(rows), batch, **options)  # type: ignore[arg-type]
+
+    here, there, moved = made(), made(), dict[int, torch.Tensor]()
+    size = there.size
+    there.hold_on(torch.device("cpu"), moved)
+    assert size == there.size == 4 * len(tokens) + 8 * rows + 8 * rows and len(moved) == 2, "no row is there twice"
+    for feed in (here, there):
+        feed.load_state_dict({"epoch": 1, "position": min(skipped, len(feed) - 1)})
+    told: list[list[object]] = [[], []]
+    for feed, lines in ((here, told[0]), (there, told[1])):
+        for _ in range(2):
+            for parts in feed:
+                lines.append([*(part.tolist() for part in parts), feed.share, feed.position, feed.epoch])
+    assert told[0] == told[1] and told[0]
