@@ -58,7 +58,7 @@ def measure(question: Mapping[str, Any]) -> dict[str, Any]:
     number of ranks. bucket: elements of a bucket of DeepSpeed's. steps: by number of rows, {activations: kept for the
     backward pass; forward: most that lives beside weights then; backward: (gradients, all else beside weights) of the
     moments that could be the worst}. validation: most that lives in one beside weights. known, rows: how many rows the
-    data has, and their bytes. device: bytes of the smallest GPU, None on CPUs.
+    data has, and their bytes. device: bytes of the smallest GPU, None on CPUs. libraries: bytes that cuBLAS has there.
     """
     cfg = _Groups(question)
     device = "cuda" if question["gpu"] and torch.cuda.is_available() else "cpu"
@@ -72,12 +72,19 @@ def measure(question: Mapping[str, Any]) -> dict[str, Any]:
         raise
     except Exception as error:
         raise _unmeasured(cfg, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
-    found = counted | {"steps": steps, "validation": looked, "known": question["known"], "device": None}
-    found["rows"] = size_of(question)
-    if device == "cuda":
-        sizes = [torch.cuda.get_device_properties(n).total_memory for n in range(torch.cuda.device_count())]
-        found["device"] = min(sizes)
+    found = counted | {"steps": steps, "validation": looked, "known": question["known"], "rows": size_of(question)}
+    devices = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count() if device == "cuda" else 0)]
+    found["device"] = min((each.total_memory for each in devices), default=None)
+    found["libraries"] = 2 * max((workspace(each.major) for each in devices), default=0)
     return found
+
+
+def workspace(major: int) -> int:
+    """Bytes that torch gives cuBLAS for each thread that multiplies, of which a training has two.
+
+    By the device's compute capability; `parseChosenWorkspaceSize` of torch's `aten/src/ATen/cuda/CublasHandlePool.cpp`.
+    """
+    return 2**25 if major >= 9 else 2**23 + 2**17
 
 
 def _unmeasured(cfg: Any, why: str) -> StepError:

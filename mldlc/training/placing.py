@@ -124,10 +124,10 @@ def needed(strategy: str, params: Mapping[str, Any], footprint: Mapping[str, Any
 
 
 def _beside(params: Mapping[str, Any], footprint: Mapping[str, Any]) -> int:
-    """Bytes on a GPU that are no part of the model: rows that are held there."""
-    hold, size = params["ingest"].get("hold", "host"), int(footprint["rows"])
-    room = memory(params["trainer"], footprint["device"])
-    return size if params["ingest"]["kind"] == "in_core" and stays(hold, size, room) else 0
+    """Bytes on a GPU that are no part of the model: what libraries take, and rows that are held there."""
+    ingest, size = params["ingest"], int(footprint["rows"])
+    held = ingest["kind"] == "in_core" and stays(ingest["hold"], size, memory(params["trainer"], footprint["device"]))
+    return int(footprint["libraries"]) + held * size
 
 
 def rows(strategy: str, params: Mapping[str, Any], known: int) -> int:

@@ -96,7 +96,10 @@ def test_the_first_that_fits_is_chosen(data: Any, device: int | None) -> None:
 
 
 def test_rows_that_a_gpu_holds_are_counted(data: Any) -> None:
-    """400 rows of 6 numbers, 2 codes and a label, with their order: 17 KB, at most a twentieth of the device unasked."""
+    """400 rows of 6 numbers, 2 codes and a label, with their order: 17 KB, at most a twentieth of the device unasked.
+
+    And what cuBLAS takes.
+    """
     params, found = asked({}, data["table"])
     measured = footprint.measure(found)
     assert measured["rows"] == 400 * (4 * 9 + 8)
@@ -109,6 +112,9 @@ def test_rows_that_a_gpu_holds_are_counted(data: Any) -> None:
     for hold, device, more in (("auto", most, True), ("auto", most - 1, False), ("device", most - 1, True)):
         assert need(device, hold) - need(device, "host") == more * measured["rows"]
     assert need(None, "device") == need(None, "host"), "a CPU has them in any case"
+    before = need(most, "host")
+    measured["libraries"] = 2 * footprint.workspace(9)
+    assert need(most, "host") - before == 2**26
 
 
 def test_what_a_strategy_cannot_do_is_said(data: Any) -> None:
