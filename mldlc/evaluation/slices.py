@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mldlc.artifacts.table import Table
+from mldlc.evaluation.advice import unknown_column
 from mldlc.evaluation.config import AutoSlices, ColumnSlices
 from mldlc.evaluation.cuts import Cut, crossed, cut
 from mldlc.evaluation.task import Sample, Task, Values
@@ -111,7 +112,9 @@ def _cuts(cfg: AutoSlices | ColumnSlices, raw: Table, rows: np.ndarray) -> Itera
     else:
         wanted = [[item] if isinstance(item, str) else list(item) for item in cfg.columns]
         wanted = wanted or [[name] for name in features if _categorical(raw.column(name).dtype)]
-    _check_columns(wanted, [column.name for column in raw.columns])
+    error = unknown_column(wanted, [column.name for column in raw.columns])
+    if error is not None:
+        raise error
     singles: dict[str, Cut] = {}
     for names in wanted:
         for name in names:
@@ -122,10 +125,3 @@ def _cuts(cfg: AutoSlices | ColumnSlices, raw: Table, rows: np.ndarray) -> Itera
 
 def _categorical(dtype: str) -> bool:
     return dtype.startswith(("String", "Categorical", "Enum", "Boolean"))
-
-
-def _check_columns(wanted: Sequence[Sequence[str]], known: Sequence[str]) -> None:
-    for name in (name for names in wanted for name in names):
-        if name not in known:
-            hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
-            raise StepError(f"the cleaned table has no column {name!r} to slice by", where="slices.columns", hint=hint)

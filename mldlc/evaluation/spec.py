@@ -47,6 +47,7 @@ EVALUATE = StepSpec(
     reads={"evaluate": EvaluateConfig, "slices": Slices},
     needs=_NEEDS,
     packages=("torch", "torchmetrics"),
+    advise="mldlc.evaluation.advice:advise",
     measures=_measures,
     doc="Metrics, slices, curves and predictions of a model. table: prepared rows; raw: the same rows, cleaned, to "
     "name slices; told: what an updated model said of rows before it learnt them; start: what it was before.",

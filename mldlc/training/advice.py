@@ -6,11 +6,12 @@ Light. The last run counts: one that waited long for data is given a thread more
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mldlc.plan.advice import Advice, Outlook
 from mldlc.plan.context import StepError
+from mldlc.plan.diagnostic import did_you_mean
 from mldlc.training.hold import budget, choose, shown
 from mldlc.training.placing import choose as choose_strategy
 from mldlc.training.placing import question, too_large
@@ -26,6 +27,25 @@ def advise(params: Mapping[str, Any], outlook: Outlook) -> Advice:
     lacking = missing_compiler() if params["trainer"]["compile"] else None
     errors = (*chosen.errors, *((lacking,) if lacking else ()))
     return Advice(_line(line, chosen.note), picks, chosen.facts, errors)
+
+
+def advise_update(params: Mapping[str, Any], outlook: Outlook) -> Advice:
+    """An error for the first column of the guard that the prepared table does not have, ahead of the training."""
+    columns = (params["update"].get("guard") or {}).get("columns")
+    manifest = outlook.read("table", "manifest.json") if columns else None
+    if manifest is None:
+        return Advice()
+    error = unknown_input(columns, [column["name"] for column in manifest["info"]["categorical"]])
+    return Advice(errors=(error,) if error is not None else ())
+
+
+def unknown_input(wanted: Sequence[str], known: Sequence[str]) -> StepError | None:
+    """What is wrong with the columns of a guard."""
+    for name in wanted:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"categorical inputs: {', '.join(known) or 'none'}"
+            return StepError(f"there is no categorical input '{name}'", where="update.guard.columns", hint=hint)
+    return None
 
 
 def _fed(

@@ -9,8 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from mldlc.artifacts.tensors import Tensors
-from mldlc.plan.context import StepError
-from mldlc.plan.diagnostic import did_you_mean
+from mldlc.training.advice import unknown_input
 from mldlc.training.update_config import SliceGuard
 
 
@@ -33,10 +32,10 @@ class Slices:
         spans = np.array_split(np.arange(len(index)), guard.ages)
         self.positions = {f"age {number + 1} of {guard.ages}": span for number, span in enumerate(spans)}
         known = [column["name"] for column in data.info["categorical"]]
+        error = unknown_input(guard.columns, known)
+        if error is not None:
+            raise error
         for name in guard.columns:
-            if name not in known:
-                hint = did_you_mean(name, known) or f"categorical inputs: {', '.join(known) or 'none'}"
-                raise StepError(f"there is no categorical input '{name}'", where="update.guard.columns", hint=hint)
             codes = data.categorical[index, known.index(name)]
             values = data.info["categorical"][known.index(name)].get("values") or []
             for code in np.unique(codes):

@@ -166,5 +166,6 @@ UPDATE = StepSpec(
     needs=train_needs,
     packages=("torch",),
     components={"objective": COMPONENTS["objective"]},
+    advise="mldlc.training.advice:advise_update",
     doc="Goes on with a model along a stream of rows: each batch is told first, then learnt; with guards.",
 )

@@ -63,6 +63,12 @@ def test_what_does_not_change_the_result_reuses_the_model(adult: Job, override: 
 
 
 @pytest.mark.slow
+def test_a_column_that_is_not_there_is_told_before_the_training(adult: Job) -> None:
+    done = adult.repo.inside("plan", "experiment=adult", "seed=7", "slices=columns", "slices.columns=[sexx]")
+    assert done.returncode == 2 and "no column 'sexx' to slice by; did you mean 'sex'?" in done.stderr
+
+
+@pytest.mark.slow
 def test_the_raw_file_gives_the_same_rows_as_the_bundled_one(adult: Job) -> None:
     raw = f"source.path={shared('adult.data')}"
     outputs = adult.repo.root / "outputs"

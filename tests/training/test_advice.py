@@ -79,3 +79,23 @@ def test_a_control_group_limits_what_is_free(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "memory.max").write_text(f"{100 * MB}\n")
     assert hold.free_memory() == 40 * MB and hold.budget(None) == 20 * MB
     assert "may not fit into memory (20 MB): ingest=auto" in line(ingest("in_core"), 30 * MB)
+
+
+def test_columns_of_a_guard_that_are_no_inputs_are_told() -> None:
+    """As soon as the prepared table is known."""
+    table = {"info": {"categorical": [{"name": "sex"}, {"name": "race"}]}}
+
+    class Known(Seen):
+        def read(self, port: str, name: str) -> Any:
+            return table if (port, name) == ("table", "manifest.json") else None
+
+    class Unknown(Seen):
+        def read(self, port: str, name: str) -> Any:
+            return None
+
+    def told(guard: dict[str, Any] | None, seen: type[Seen] = Known) -> list[str]:
+        return [error.message for error in advice.advise_update({"update": {"guard": guard}}, seen({}, {})).errors]
+
+    assert told({"columns": ["race", "sexx"]}) == ["there is no categorical input 'sexx'"]
+    assert told({"columns": ["race"]}) == told({"columns": []}) == told(None) == told({"max_drop": 0.1}) == []
+    assert told({"columns": ["sexx"]}, Unknown) == []
