@@ -89,7 +89,8 @@ class SpikeWatch(pl.Callback):
                 f"{text}; it is the {len(self.found)}th spike", where="callbacks.spikes.limit",
                 hint="lower optimizer.lr, set trainer.gradient_clip_val, or look at the rows",
             )  # fmt: skip
-        self.ctx.log.warning("%s: %s", text, action)
+        if self.ctx.rank == 0:  # all ranks see the same
+            self.ctx.log.warning("%s: %s", text, action)
 
     def state_dict(self) -> dict[str, Any]:
         kept = {} if self.sharded else self.kept

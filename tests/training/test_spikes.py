@@ -11,20 +11,24 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mldlc.artifacts.handle import Artifact
 from mldlc.artifacts.split import Split
 from mldlc.artifacts.table import Table
 from mldlc.artifacts.tensors import load_tensors
 from mldlc.plan.context import StepError
+from mldlc.training.loader import BatchLoader
 from mldlc.training.loop_config import Spikes
+from mldlc.training.ranks import Ranks
 from mldlc.training.spec import TRAIN
-from mldlc.training.spikes import FEWEST
-from tests.step_harness import StepRun, run_step
+from mldlc.training.spikes import FEWEST, SpikeWatch
+from tests.step_harness import HarnessContext, StepRun, run_step
 from tests.thorough import ALL
 from tests.training import tables
 from tests.training.test_resume import _run
@@ -172,3 +176,20 @@ def test_a_death_after_a_rollback_changes_nothing(tmp_path: Path) -> None:
     for name in ("model/model.safetensors", "history/history.json"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
     assert json.loads((whole / "history/history.json").read_text())["spikes"]
+
+
+def test_one_of_several_ranks_tells_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All of them know it."""
+    batch = torch.zeros(4, 1)
+    place = SimpleNamespace(current_epoch=0, fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=6)))
+    lines = []
+    for rank in (0, 1):
+        caplog.clear()
+        loader = BatchLoader((batch,), torch.arange(4), 4)
+        next(iter(loader))
+        watch = SpikeWatch(HarnessContext(tmp_path, rank=rank), Spikes(), loader, Ranks(), False)
+        watch._tell(place, 9e9, 0.5, (batch,))  # type: ignore[arg-type]
+        assert [spike["rows"] for spike in watch.found] == [[0, 1, 2, 3]]
+        lines.append(caplog.messages.copy())
+    assert lines[0] == ["the loss became 9e+09 in epoch 1, step 7 (usual: 0.5); rows of its batch: 0, 1, 2, 3: report"]
+    assert lines[1] == []
