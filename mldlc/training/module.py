@@ -20,6 +20,9 @@ from mldlc.training.ranks import Ranks
 from mldlc.training.rows import WEIGHED
 from mldlc.training.sharding import by_mesh, clip_norm, is_shard, meshes, squared_norm
 
+# set up to thirty times a step, the first by Lightning around each hook: torch would always look for a tensor in them
+PLAIN = ("_current_fx_name", "moves")
+
 
 class TabularModule(pl.LightningModule):
     """Trains `net` on batches (numeric, categorical, target[, weight])."""
@@ -38,6 +41,12 @@ class TabularModule(pl.LightningModule):
         self.moves = True  # whether a batch since the last step of the optimizer has rows that weigh something
         self.parallelize: Callable[[TabularModule], None] | None = None
         self.clip: Callable[[float], None] | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in PLAIN:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def configure_model(self) -> None:
         """Lightning's place to shard a network over a device mesh."""

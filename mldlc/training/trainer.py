@@ -7,12 +7,13 @@ import math
 import random
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from mldlc.artifacts.target import construct
@@ -25,6 +26,19 @@ OURS = {
     "kind", "seed", "identity", "threads", "checkpoint_every_seconds", "profiler", "micro_batches", "memory_gb",
     "activation_checkpointing", "compile",
 }  # fmt: skip
+
+
+class Unwatched(Profiler):
+    """No profiler. Lightning opens a context for each of the forty hooks of a step: here it is the same empty one."""
+
+    _nothing = nullcontext()
+
+    def start(self, action_name: str) -> None: ...
+
+    def stop(self, action_name: str) -> None: ...
+
+    def profile(self, action_name: str) -> AbstractContextManager[Any]:
+        return self._nothing
 
 
 def seed_everything(cfg: LightningTrainer, threads: int) -> None:
@@ -71,7 +85,11 @@ def build_trainer(
     if cfg.gradient_clip_val is None:
         del given["gradient_clip_algorithm"]
     given |= {"strategy": strategy, "callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": False}
-    given |= {"default_root_dir": ctx.scratch, "profiler": cfg.profiler, "use_distributed_sampler": False}
+    given |= {
+        "default_root_dir": ctx.scratch,
+        "profiler": cfg.profiler or Unwatched(),
+        "use_distributed_sampler": False,
+    }
     try:
         trainer = pl.Trainer(**given)
     except (MisconfigurationException, ValueError, RuntimeError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.profilers import Profiler
 from safetensors.torch import load_file
 from sklearn.metrics import r2_score, roc_auc_score
 
@@ -68,6 +69,30 @@ def test_what_only_reports_does_not_change_the_model(two: dict[str, Artifact], t
     first, second = (history(run)["epochs"] for run in (plain, watched))
     assert first == [row | {"train_loss": pytest.approx(row["train_loss"])} for row in second]
     assert not [p for p in (tmp_path / "b").iterdir() if p.name not in ("out", "scratch", "temp", "outputs")]
+
+
+def test_a_step_is_spared_lightnings_bookkeeping(
+    two: dict[str, Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opens a context for each hook, and sets an attribute around it: of ten steps more, none is seen by either."""
+    calls = {"contexts": 0, "attributes": 0}
+
+    def counted(what: str, function: Any) -> Any:
+        def call(*args: Any, **keys: Any) -> Any:
+            calls[what] += 1
+            return function(*args, **keys)
+
+        return call
+
+    monkeypatch.setattr(Profiler, "profile", counted("contexts", Profiler.profile))
+    monkeypatch.setattr(torch.nn.Module, "__setattr__", counted("attributes", torch.nn.Module.__setattr__))
+    seen = []
+    for batches in (4, 14):
+        calls |= dict.fromkeys(calls, 0)
+        keys = {"max_epochs": 1, "limit_train_batches": batches, "limit_val_batches": 0}
+        train(two, tmp_path / str(batches), trainer=keys, callbacks=NONE)
+        seen.append(dict(calls))
+    assert seen[0] == seen[1] and seen[0]["attributes"] > 0 and not seen[0]["contexts"]
 
 
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
