@@ -97,20 +97,25 @@ class GitTree:
         return data
 
     def is_file(self, path: str) -> bool:
-        """Whether `path` is a file (or a link to one inside the folder)."""
-        entry = self._entries.get(posixpath.normpath(path))
+        """Whether `path` is a file or a link; an error when its folder is a link out of this one."""
+        path = posixpath.normpath(path)
+        folder, _, name = path.rpartition("/")
+        entry = self._entries.get(path) or self._entries.get(posixpath.join(self._linked(folder, path), name))
         return entry is not None and entry[0] != SUBMODULE
 
     def is_dir(self, path: str) -> bool:
-        """Whether `path` is a folder."""
+        """Whether `path` is a folder, or a link to one. One that leads out is none until a file in it is asked for."""
         path = posixpath.normpath(path) if path else ""
         if self._entries.get(path, ("", ""))[0] == SUBMODULE:
             raise self._unfit(path, "is a submodule, its files are in another repository")
-        return path in ("", ".") or path in self._dirs
+        try:
+            return path in ("", ".") or self._linked(path, path) in self._dirs
+        except DiagnosticError:
+            return False
 
     def names(self, path: str) -> list[str]:
         """Names in a folder, sorted."""
-        prefix = "" if path in ("", ".") else posixpath.normpath(path) + "/"
+        prefix = "" if path in ("", ".") else self._linked(posixpath.normpath(path), path) + "/"
         return sorted({p[len(prefix) :].split("/", 1)[0] for p in self._entries if p.startswith(prefix)})
 
     def read_all(self, wanted: Callable[[str, int], bool]) -> dict[str, bytes]:
@@ -140,20 +145,28 @@ class GitTree:
         return f"{self.label}{self.commit[:7]}:{posixpath.join(self.address.dir, path)}"
 
     def _follow(self, path: str, asked: str) -> str | None:
+        path = self._linked(path, asked)
+        mode = self._entries.get(path, ("", ""))[0]
+        if mode == SUBMODULE:
+            raise self._unfit(asked, "is a submodule, its files are in another repository")
+        return path if mode else None
+
+    def _linked(self, path: str, asked: str) -> str:
+        """`path` with the links followed that it is, or goes through; an error where one leads out of the folder."""
+        first = ""
         for _ in range(8):
-            if path.startswith("../"):
+            if path.startswith("../") or path == "..":
                 raise self._unfit(asked, "leaves the folder of the config source")
-            mode = self._entries.get(path, ("", ""))[0]
-            if mode == SUBMODULE:
-                raise self._unfit(asked, "is a submodule, its files are in another repository")
-            if mode != LINK:
-                return path if mode else None
-            target = self._blobs.get(path, b"").decode("utf-8", "replace")
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-            if target.startswith("/") or path.startswith("../"):
-                raise self._unfit(
-                    asked, f"is a symbolic link out of {self.address.dir or 'the repository'} (to '{target}')"
-                )
+            link = next((p for p in (*_parents(path), path) if self._entries.get(p, ("", ""))[0] == LINK), None)
+            if link is None:
+                return path
+            first = first or link
+            target = self._blobs.get(link, b"").decode("utf-8", "replace")
+            to = posixpath.normpath(posixpath.join(posixpath.dirname(link), target))
+            if to.startswith(("../", "/")) or to == "..":
+                message = f"is a symbolic link out of {self.address.dir or 'the repository'} (to '{target}')"
+                raise self._unfit(first, message)
+            path = posixpath.normpath(to + path[len(link) :])
         raise self._unfit(asked, "is a loop of symbolic links")
 
     def _unfit(self, path: str, message: str) -> DiagnosticError:

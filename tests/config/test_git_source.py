@@ -148,6 +148,49 @@ def test_links_large_files_and_submodules_are_refused(tmp_path: Path) -> None:
         tree.is_dir("module")
 
 
+def test_linked_folders_are_followed_inside_the_source_and_refused_out_of_it(tmp_path: Path) -> None:
+    repo = tmp_path / "odd"
+    (repo / "conf").mkdir(parents=True)
+    (repo / "conf" / "alias").symlink_to("model")
+    (repo / "conf" / "again").symlink_to("alias/sub")
+    (repo / "conf" / "out").symlink_to("../elsewhere")
+    (repo / "conf" / "top").symlink_to("..")
+    commit(repo, {"conf/model/a.yaml": "a: 1\n", "conf/model/sub/b.yaml": "b: 1\n", "elsewhere/c.yaml": "c: 1\n"})
+    tree = GitTree(parse_address(f"git://HEAD:conf@{repo}", tmp_path))
+    assert tree.is_dir("alias") and tree.is_file("alias/a.yaml") and tree.read("alias/a.yaml") == "a: 1\n"
+    assert tree.names("alias") == ["a.yaml", "sub"] and tree.is_dir("alias/sub")
+    assert tree.is_dir("again") and tree.read("again/b.yaml") == "b: 1\n" and tree.names("again") == ["b.yaml"]
+    assert not tree.is_file("alias/nothing.yaml") and tree.read("again/nothing.yaml") is None
+    assert not tree.is_dir("out") and not tree.is_dir("top")  # only an error for who asks for an option of it
+    for ask in (tree.is_file, tree.read):
+        with pytest.raises(DiagnosticError, match="conf/out: is a symbolic link out of conf"):
+            ask("out/c.yaml")
+        with pytest.raises(DiagnosticError, match="conf/top: is a symbolic link out of conf"):
+            ask("top/elsewhere/c.yaml")
+
+
+def test_an_option_of_a_linked_folder_is_never_another_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group of the source is a link out of it; the next source has an option of the same name."""
+    repo = tmp_path / "shared"
+    (repo / "conf").mkdir(parents=True)
+    (repo / "conf" / "model").symlink_to("../elsewhere")
+    commit(repo, {"elsewhere/plain.yaml": "kind: plain\n", "conf/other.yaml": "a: 1\n"})
+    base = write(tmp_path / "base", {"conf/model/plain.yaml": "kind: of another source\n"})
+    project = extending(tmp_path, monkeypatch, f"git://main:conf@../shared\n  - {base}/conf")
+    (told,) = errors(project, "model=plain")
+    assert told.endswith("conf/model: is a symbolic link out of conf (to '../elsewhere')")
+
+
+@pytest.mark.parametrize("line", ["model=../../secret", "model=../../nothing"])
+def test_an_option_out_of_the_source_is_refused(
+    shared: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    repo, _, _ = shared
+    commit(repo, {"secret.yaml": "kind: secret\n"})
+    (told,) = errors(extending(tmp_path, monkeypatch, "git://main:conf@../shared"), line)
+    assert told.endswith("leaves the folder of the config source")
+
+
 PROGRAMS = (
     "core.fsmonitor", "core.sshCommand", "core.pager", "core.editor", "core.gitProxy", "core.alternateRefsCommand",
     "filter.x.clean", "filter.x.smudge", "filter.x.process", "diff.x.textconv", "diff.x.command", "diff.external",
