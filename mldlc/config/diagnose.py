@@ -113,7 +113,8 @@ def _asker(composer: Composer, lines: Sequence[str], group: str, option: str, te
         if not composer.is_value(line):
             override = composer.parse(line)
             value = override.value()
-            if override.key_or_group == group and option in (value if isinstance(value, list) else [value]):
+            names = value if isinstance(value, list) else [value]  # with folders in them: optimizer=sub/x, ../x
+            if f"{group}/{option}" in [f"{override.key_or_group}/{name}" for name in names]:
                 return COMMAND_LINE, f"'{line}'"
     parent = re.match(r"In '([^']+)'", text)
     paths = [*composer.session.seen, *([parent[1]] if parent else [])]

@@ -18,6 +18,8 @@ Repo = Callable[..., Project]
 
 COMMAND_LINE = [
     (["model=cn"], "no option 'cn' in group 'model'; did you mean 'cnn'? (options: cnn, mlp; asked for by 'model=cn')"),
+    (["model=sub/cnn"],
+     "no option 'cnn' in group 'model/sub'; there is no such group (asked for by 'model=sub/cnn')"),
     (["modle=cnn"], "no config group or key 'modle'; did you mean 'model'? (to add a new key: +modle=cnn)"),
     (["model.wdth=3"], "unknown key 'model.wdth'; did you mean 'model.width'? (to add a new key: +model.wdth=3)"),
     (["+model.width=2"], "'model.width' exists already, '+' only adds new keys; to change it: model.width=2"),
