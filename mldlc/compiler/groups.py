@@ -18,7 +18,7 @@ class StageConfig(Config):
     config: formal group -> path of another subtree. when: a config path; the stage lives unless the value there is
     null, false or none. unless: a config path; the stage lives only if the value there is one of these. code: files or
     modules that imports cannot show. scope: `sweep` makes the stage once for all points. partial: with `keep_going` its
-    `many` ports do without the points that failed.
+    `many` ports do without the points that failed, its `optional` ones without a step that cannot run then.
     """
 
     kind: str

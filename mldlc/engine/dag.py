@@ -64,7 +64,7 @@ class Dag:
         for step in steps:
             for parent in step.upstream():
                 self._below[parent].append(step.id)
-        self._spared = {step.id: _many(step) for step in steps if step.partial}
+        self._spared = {step.id: _spared(step) for step in steps if step.partial}
         self._given = dict.fromkeys(self._spared, 0)
         self._ready = [(self._order[i], i) for i, n in self._missing.items() if n == 0]
         heapq.heapify(self._ready)
@@ -139,7 +139,7 @@ class Dag:
     def fail(self, id: str) -> list[str]:
         """The step has no outputs: every open step downstream is skipped; their ids come back in execution order.
 
-        A partial step goes on with what is left on its `many` ports, as long as something is.
+        A partial step goes on with what is left on its `many` and `optional` ports, as long as something is.
         """
         self._open.discard(id)
         lost, stack = set(), [id]
@@ -179,9 +179,9 @@ class Dag:
         )
 
 
-def _many(step: Step) -> set[str]:
-    """Ids of the steps that only its `many` ports take from."""
-    needed = {ref.step for item in step.inputs.values() if item.arity != "many" for ref in item.refs}
+def _spared(step: Step) -> set[str]:
+    """Ids of the steps that only its `many` and `optional` ports take from."""
+    needed = {ref.step for item in step.inputs.values() if item.arity == "one" for ref in item.refs}
     return set(step.upstream()) - needed
 
 

@@ -92,7 +92,7 @@ def bind(steps: Mapping[str, Step], step: Step, digests: Mapping[str, Mapping[st
     for port, item in step.inputs.items():
         found = []
         for ref in item.refs:
-            if step.partial and item.arity == "many" and ref.step not in digests:
+            if step.partial and item.arity != "one" and ref.step not in digests:
                 continue  # its step failed
             digest = digests[ref.step].get(ref.port)
             if digest is None:

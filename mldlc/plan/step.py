@@ -70,7 +70,7 @@ class Step:
     code: digest of the blob {module or file: digest} of the import closure. packages: name -> version part in the key.
     recipe: static Merkle hash. key: cache key, None until the input digests are known.
     groups: formal group -> config path, where they differ.
-    partial: whether its `many` ports do without artifacts whose step failed, when the run keeps going.
+    partial: whether its `many` and `optional` ports do without artifacts whose step failed, when the run keeps going.
     advice: what the kind told of this step, for programs; `note` has it in words.
     digests: output port -> content digest, where known (reuse). evicted: outputs known, bytes gone, nobody needs them.
     """

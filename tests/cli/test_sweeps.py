@@ -22,7 +22,7 @@ from tests.projects import Repository, repository
 PROBE = """
 from mldlc.config.schema import Config, result
 from mldlc.plan.artifact import Any, Decision
-from mldlc.plan.spec import StepSpec, many
+from mldlc.plan.spec import StepSpec, many, optional, port
 
 
 class ProbeConfig(Config):
@@ -36,6 +36,10 @@ PROBE = StepSpec(
 )
 GATHER = StepSpec(
     kind="gather", version=1, impl="tallying.probing:gather", inputs={"points": many(Decision)}, outputs={"out": Decision},
+)
+PAGE = StepSpec(
+    kind="page", version=1, impl="tallying.probing:page", outputs={"out": Decision},
+    inputs={"points": port(Decision), "best": optional(Decision)},
 )
 """
 PROBING = """
@@ -62,6 +66,10 @@ def run(ctx, cfg, inputs):
 def gather(ctx, cfg, inputs):
     texts = {{label: item.file("o.txt").read_text() for label, item in inputs["points"].items()}}
     (ctx.out("out") / "all.txt").write_text(repr(sorted(texts.items())))
+
+
+def page(ctx, cfg, inputs):
+    (ctx.out("out") / "page.txt").write_text("with the best" if inputs["best"] else "without")
 """
 SWEEP = [
     "+lifecycle.stages.p={kind: 'tallying.probe:PROBE', inputs: {after: a}}",
@@ -118,6 +126,22 @@ def test_one_point_that_fails_loses_no_other_and_the_same_command_resumes(repo: 
     assert output(repo, "strict") == output(repo, "partial")
     plan = repo.plan(*SWEEP, "probe.n=1,2,3", multirun=True)
     assert not plan.changes()
+
+
+def test_a_page_of_the_sweep_is_made_without_what_needs_every_point(repo: Repository) -> None:
+    page = "+lifecycle.stages.page={{kind: 'tallying.probe:PAGE', scope: sweep, partial: {}, inputs: {}}}"
+    partial = page.format("true", "{points: partial, best: strict}")
+    repo.write("broken", "")
+    done = repo.inside("run", *SWEEP, partial, *POINTS, "--keep-going")
+    assert done.returncode == 1 and status(repo)["strict"] == "skipped"
+    assert output(repo, "page") == {"page.txt": "without"}
+    repo.inside("run", *SWEEP, page.format("false", "{points: partial, best: strict}"), *POINTS, "--keep-going")
+    assert status(repo)["page"] == "skipped"
+    repo.inside("run", *SWEEP, page.format("true", "{points: strict, best: partial}"), *POINTS, "--keep-going")
+    assert status(repo)["page"] == "skipped"
+    (repo.root / "broken").unlink()
+    repo.inside("run", *SWEEP, partial, *POINTS)
+    assert output(repo, "page") == {"page.txt": "with the best"}
 
 
 def test_fail_fast_starts_nothing_after_a_failure(repo: Repository) -> None:
