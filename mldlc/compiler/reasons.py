@@ -15,7 +15,7 @@ from mldlc.plan.step import Step
 def run(draft: Draft) -> None:
     """Add reasons to every node that would do something."""
     draft.previous = _previous(draft)
-    before = _index(draft.previous)
+    before = _Before(draft.previous) if draft.previous else None
     for node in draft.nodes.values():
         if node.action in ("reuse", "skip", "in place"):
             continue
@@ -25,8 +25,8 @@ def run(draft: Draft) -> None:
             )
         if any(reason.code in ("forced", "always", "artifact_missing") for reason in node.reasons):
             continue
-        old = before.get(node.id) or before.get(node.stage)
-        moved = [Reason("first_run")] if old is None else differences(draft, node, old)
+        old = before.find(node, draft.points[node.points[0]].overrides) if before else None
+        moved = [Reason("first_run")] if old is None or before is None else _differences(draft, node, old, before)
         if old is not None and not moved and not node.reasons:
             moved = [Reason("first_run")]
         if node.typed.purity == "effect" or (node.reasons and moved == [Reason("first_run")]):
@@ -42,21 +42,31 @@ def _previous(draft: Draft) -> Plan | None:
         return None
 
 
-def _index(plan: Plan | None) -> dict[str, Step]:
-    """Steps of the previous plan by id, and by stage where the stage had one step only."""
-    if plan is None:
-        return {}
-    found = {step.id: step for step in plan.steps}
-    stages: dict[str, list[Step]] = {}
-    for step in plan.steps:
-        stages.setdefault(step.stage, []).append(step)
-    return {**{name: steps[0] for name, steps in stages.items() if len(steps) == 1}, **found}
+class _Before:
+    """The steps of the previous plan: by id, by stage and point of the sweep, by stage where it had one step only."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.blobs = plan.blobs
+        self.steps = plan.by_id()
+        self._points = {point.overrides: point.id for point in plan.points}
+        self._stages: dict[str, list[Step]] = {}
+        for step in plan.steps:
+            self._stages.setdefault(step.stage, []).append(step)
+        self._at: dict[str, dict[int, Step]] = {}
+
+    def find(self, node: Node, overrides: tuple[str, ...]) -> Step | None:
+        """What this node was; None where nothing of the previous plan is the same point of the same stage."""
+        steps = self._stages.get(node.stage, [])
+        if node.id in self.steps or len(steps) == 1:
+            return self.steps.get(node.id) or steps[0]
+        if node.stage not in self._at:
+            self._at[node.stage] = {point: step for step in steps for point in step.points}
+        return self._at[node.stage].get(self._points.get(overrides, -1))
 
 
-def differences(draft: Draft, node: Node, old: Step) -> list[Reason]:
+def _differences(draft: Draft, node: Node, old: Step, before: _Before) -> list[Reason]:
     """What moved between the step of the previous plan and this node: kind, config, code, packages, wiring, sources."""
-    assert draft.previous is not None
-    blobs = draft.previous.blobs
+    blobs = before.blobs
     out: list[Reason] = []
     if (old.kind, old.version) != (node.typed.kind, node.typed.version):
         out.append(
@@ -75,7 +85,7 @@ def differences(draft: Draft, node: Node, old: Step) -> list[Reason]:
     for source in node.observed:
         if source.uri in tokens and tokens[source.uri] != source.token and source.token is not None:
             out.append(Reason("source_changed", path=source.name))
-    out += _wiring(draft, node, old)
+    out += _wiring(draft, node, old, before)
     return out
 
 
@@ -97,25 +107,23 @@ def _params(draft: Draft, node: Node, was: dict[str, Any]) -> list[Reason]:
     return out
 
 
-def _wiring(draft: Draft, node: Node, old: Step) -> list[Reason]:
-    assert draft.previous is not None
-    stages = {step.id: step.stage for step in draft.previous.steps}
-    digests = {step.id: step.digests for step in draft.previous.steps}
+def _wiring(draft: Draft, node: Node, old: Step, before: _Before) -> list[Reason]:
     out = []
     for port in sorted({*old.inputs, *node.inputs}):
-        was = [(stages.get(r.step, r.step), r.port) for r in (old.inputs[port].refs if port in old.inputs else ())]
+        refs = old.inputs[port].refs if port in old.inputs else ()
+        was = [(before.steps[r.step].stage if r.step in before.steps else r.step, r.port) for r in refs]
         now = [(draft.nodes[r.step].stage, r.port) for r in (node.inputs[port].refs if port in node.inputs else ())]
         if was != now:
-            show = [_counted(refs) for refs in (was, now)]
+            show = [_counted(taken) for taken in (was, now)]
             out.append(Reason("rewired", path=port, old=show[0], new=show[1]))
             continue
         for ref, old_ref in zip(
             node.inputs[port].refs if port in node.inputs else (),
-            old.inputs[port].refs if port in old.inputs else (),
+            refs,
             strict=True,
         ):
             new_digest = draft.nodes[ref.step].digests.get(ref.port)
-            old_digest = digests.get(old_ref.step, {}).get(old_ref.port)
+            old_digest = before.steps[old_ref.step].digests.get(old_ref.port) if old_ref.step in before.steps else None
             if new_digest and old_digest and new_digest != old_digest:
                 out.append(Reason("input_changed", path=port, stage=draft.nodes[ref.step].stage))
     return out

@@ -153,6 +153,18 @@ def test_fail_fast_starts_nothing_after_a_failure(repo: Repository) -> None:
     ]  # fmt: skip
 
 
+def test_a_plan_says_what_moved_at_each_point_of_the_sweep_before(repo: Repository) -> None:
+    repo.inside("run", *SWEEP, *POINTS)
+    code = repo.root / "src/tallying/probing.py"
+    code.write_text(code.read_text().replace("two is bad", "two is not good"))
+    plan = repo.plan(*SWEEP, "probe.n=3,2,4", multirun=True)
+    told = {plan.points[step.points[0]].overrides[0]: step.reasons for step in plan.steps if step.stage == "p"}
+    assert {point: [reason.code for reason in reasons] for point, reasons in told.items()} == {
+        "probe.n=2": ["code_changed"], "probe.n=3": ["code_changed"], "probe.n=4": ["first_run"]
+    }  # fmt: skip
+    assert told["probe.n=2"][0].files == ("tallying.probing",)
+
+
 def start(repo: Repository, *more: str) -> subprocess.Popen[str]:
     """A sweep in the background; the probes wait while the file `wait` is there."""
     return subprocess.Popen(
