@@ -108,7 +108,8 @@ def config_arguments(parser: argparse.ArgumentParser, *, selection: bool = True)
     parser.add_argument("-m", "--multirun", action="store_true", help="expand sweeps: key=a,b  key=range(4)")
     parser.add_argument("-cn", "--config-name", default="config", help="primary config (default: config)")
     parser.add_argument("-cd", "--config-dir", default=None, help="one more config folder, searched first")
-    parser.add_argument("--rev", default="", help="read configs and code from this git revision, not from the files")
+    rev = "read configs and code from this git revision, not from the files"
+    parser.add_argument("--rev", type=_revision, help=rev)
     parser.add_argument("--locked", action="store_true", help="refuse git revisions that mldlc.lock does not pin")
     parser.add_argument("--json", action="store_true", help="NDJSON on stdout, text on stderr")
     parser.add_argument("--trace-passes", action="store_true", help="print what each compiler pass changed")
@@ -116,6 +117,13 @@ def config_arguments(parser: argparse.ArgumentParser, *, selection: bool = True)
         parser.add_argument("--until", default="", metavar="STAGE", help="stop after this stage")
         parser.add_argument("--from", dest="since", default="", metavar="STAGE", help="run again from this stage on")
         parser.add_argument("--force", action="append", default=[], metavar="STAGE", help="run this stage in any case")
+
+
+def _revision(text: str) -> str:
+    """Nothing, as an unset variable of a script gives it, is an error: it would mean the files."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a revision is expected, found an empty text")
+    return text
 
 
 def name_of_subject(args: argparse.Namespace, positional: str) -> None:
@@ -137,7 +145,7 @@ def request_from(args: argparse.Namespace) -> Any:
         args.multirun,
         args.config_dir,
         Selection(getattr(args, "until", ""), getattr(args, "since", ""), tuple(getattr(args, "force", ()))),
-        rev=args.rev,
+        rev=args.rev or "",
         locked=args.locked,
     )
 

@@ -97,6 +97,7 @@ def test_a_bare_repository_plans_from_a_folder_of_ones_own(
     ("rev", "text"),
     [
         ("p7", "error: command line: --rev: no revision 'p7' in {root}; there are: main, p1\n"),
+        ("", "error: command line: argument --rev: a revision is expected, found an empty text; see mldlc plan --help\n"),
         ("mian", "error: command line: --rev: no revision 'mian' in {root}; did you mean 'main'?\n"),
         ("git://main:none@../team", "error: command line: --rev: {team} at {sha} has no mldlc.yaml in its folder 'none'; "
          "a config repository has a mldlc.yaml at its root\n"),
