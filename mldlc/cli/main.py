@@ -16,7 +16,7 @@ VERBS = {
     "lineage": "which rows, code, config and environment an artifact came from",
     "reproduce": "run a run again from its pins and compare digests",
     "show": "one run, live or ended",
-    "ls": "runs, stages, groups, kinds or packages",
+    "ls": "runs, sweeps, groups or kinds",
     "approve": "answer a waiting gate: yes",
     "reject": "answer a waiting gate: no",
     "data": "versioned data: put, get, ls, log, diff, tag, branch, merge, revert; verify, gc",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -21,7 +22,10 @@ def last(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
 
 
 def test_help_version_and_unknown_verbs(repo: Repository) -> None:
-    assert "usage: mldlc VERB" in repo.mldlc().stdout
+    usage = repo.mldlc().stdout
+    assert "usage: mldlc VERB" in usage
+    for what in re.search(r"  ls +(.*)", usage)[1].replace(" or ", ", ").split(", "):  # type: ignore[index]
+        assert repo.inside("ls", what).returncode == 0
     assert repo.mldlc("--version").stdout.startswith("mldlc ")
     done = repo.mldlc("pln")
     assert done.returncode == 2 and "did you mean 'plan'?" in done.stderr
