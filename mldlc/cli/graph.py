@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
 def text(plan: Plan) -> list[str]:
     """One block a layer; each node with what it takes."""
     by_id = plan.by_id()
+    wide = max((len(name) for name in by_id), default=0) + 2
+    kinds = max((len(step.kind) for step in plan.steps), default=0) + 2
     out = []
     for number, names in enumerate(layers({step.id: step.upstream() for step in plan.steps})):
         out.append(f"layer {number}")
@@ -44,7 +46,7 @@ def text(plan: Plan) -> list[str]:
             takes = ", ".join(
                 f"{port} <- {ref.step}.{ref.port}" for port, item in step.inputs.items() for ref in item.refs
             )
-            out.append(f"  {glyph(step)} {name:<14}{step.kind:<22}{takes}".rstrip())
+            out.append(f"  {glyph(step)} {name:<{wide}}{step.kind:<{kinds}}{takes}".rstrip())
     return out
 
 

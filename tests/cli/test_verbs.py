@@ -131,6 +131,9 @@ def test_sweeps_merge_to_one_plan(repo: Repository) -> None:
 def test_graph_why_explain(repo: Repository) -> None:
     text = repo.inside("graph").stdout
     assert "layer 2" in text and "after <- b.done" in text
+    named = "+lifecycle.stages.with_a_name={kind: scope.noop, config: {noop: second}, inputs: {after: b}}"
+    swept = repo.inside("graph", "-m", named, "second.value=1,2").stdout.splitlines()
+    assert {line.split()[2] for line in swept if not line.startswith("layer")} == {"scope.noop"}
     mermaid = repo.inside("graph", "--mermaid").stdout.splitlines()
     assert mermaid[0] == "flowchart TD" and sum("-->|after|" in line for line in mermaid) == 3
     repo.inside("run")
