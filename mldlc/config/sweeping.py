@@ -158,7 +158,11 @@ def declared(
         lines = [f"{key}={values}"] if isinstance(values, str) else [line_of(key, value) for value in listed]
         good, wrong = readable(composer, lines, True)
         found.extend(wrong)
-        return [value for line in good for value in (_values(composer, line) if isinstance(values, str) else [line])]
+        out = [value for line in good for value in (_values(composer, line) if isinstance(values, str) else [line])]
+        if not out and not wrong:
+            message = f"'{key}' is swept over no values"
+            found.append(Diagnostic("empty_sweep", message, where=COMMAND_LINE, key=key, hint="list some, or drop it"))
+        return out
 
     axes = [
         Axis(tuple((line,) for line in column(key, values)), locate(("sweep", "params", key)))

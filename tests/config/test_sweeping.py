@@ -179,6 +179,16 @@ def test_a_declared_sweep_in_an_experiment_and_its_mistakes(repo: Repo) -> None:
     assert text.startswith("conf/experiment/many.yaml:2: 'seed=interval(0, 1)': an interval has no list of points")
 
 
+@pytest.mark.parametrize("line", ["params: {seed: []}", "params: {seed: 'range(1, 1)'}", "vary: {seed: []}",
+                                  "zip: [{seed: [], optimizer.lr: []}]"])  # fmt: skip
+def test_a_declared_sweep_over_no_values_is_no_run_as_configured(repo: Repo, line: str) -> None:
+    shape = {"params": "{}", "zip": "[]", "vary": "{}", "points": "[]"}
+    name, _, values = line.partition(": ")
+    written = "\n".join(f"{key}: {value}" for key, value in {"kind": "grid", **shape, name: values}.items())
+    found = errors(repo({"conf/sweep/empty.yaml": written}), "+sweep=empty")
+    assert found[0] == "conf/sweep/empty.yaml:1: 'seed' is swept over no values; list some, or drop it"
+
+
 @pytest.mark.parametrize(
     ("written", "changed", "told"),
     [
