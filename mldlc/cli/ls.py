@@ -10,6 +10,7 @@ from typing import Any
 from mldlc.cli.frame import emit, outputs_argument, outputs_of
 from mldlc.cli.views.style import duration
 from mldlc.plan.diagnostic import fail
+from mldlc.plan.label import arguments_of
 
 LISTS = ("runs", "sweeps", "groups", "kinds")
 
@@ -88,7 +89,7 @@ def _sweeps(args: argparse.Namespace) -> list[dict[str, Any]]:
                 "took": duration(info.seconds) if info.seconds else "",
                 "by": sweep.by,
                 "value": "" if value is None else f"{value:.4f}",
-                "best": sweep.best.replace(",", " "),
+                "best": arguments_of(sweep.best),
             }
         )
         if len(rows) == args.most:

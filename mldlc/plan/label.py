@@ -28,6 +28,17 @@ def overrides_of(label: str) -> dict[str, str]:
     return found
 
 
+def arguments_of(label: str) -> str:
+    """The overrides of a label as they are typed, a space between each: a comma of a list stays."""
+    typed: list[str] = []
+    for piece in pieces(label):
+        if "=" in piece or not typed:
+            typed.append(piece)
+        else:  # a comma in an unquoted text
+            typed[-1] += f",{piece}"
+    return " ".join(typed)
+
+
 def pieces(text: str) -> Iterator[str]:
     """The parts of a text between its commas, those inside brackets and quotes left alone."""
     depth, quote, start, at = 0, "", 0, 0

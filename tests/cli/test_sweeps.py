@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from mldlc.cli.views.sweep_text import lines
 from mldlc.engine.history import read_run
+from mldlc.loop.sweeps import PointRow, Sweep
+from mldlc.plan.label import overrides_of
 from mldlc.store.layout import open_store
 from mldlc.store.objects import tree_files
 from tests.projects import Repository, repository
@@ -165,6 +168,12 @@ def test_a_plan_says_what_moved_at_each_point_of_the_sweep_before(repo: Reposito
     assert told["probe.n=2"][0].files == ("tallying.probing",)
 
 
+def test_the_best_point_is_told_as_it_is_typed() -> None:
+    labels = ["layers=[64],name='a,b'", "layers=[128,64],name='c,d'"]
+    rows = tuple(PointRow(label, overrides_of(label), {"val": {"f1": float(n)}}) for n, label in enumerate(labels))
+    assert lines(Sweep(rows, labels[1], "val f1"))[-1] == "Best by val f1: layers=[128,64] name='c,d' (1.0000)"
+
+
 def start(repo: Repository, *more: str) -> subprocess.Popen[str]:
     """A sweep in the background; the probes wait while the file `wait` is there."""
     return subprocess.Popen(
@@ -211,8 +220,8 @@ def test_two_of_the_same_sweep_at_once_share_the_work(repo: Repository) -> None:
 def test_the_table_of_a_sweep_in_every_view(repo: Repository) -> None:
     assert repo.inside("run", *SWEEP, *POINTS, "--keep-going").returncode == 0
     shown = repo.inside("show").stdout
-    lines = [line.split() for line in shown.splitlines()]
-    assert ["probe.n", "time", "ran", "reused"] in lines and len([line for line in lines if line[:1] == ["3"]]) == 1
+    told = [line.split() for line in shown.splitlines()]
+    assert ["probe.n", "time", "ran", "reused"] in told and len([line for line in told if line[:1] == ["3"]]) == 1
     assert "p#" not in shown and "p#" in repo.inside("show", "--steps").stdout
     rows = list(csv.DictReader(io.StringIO(repo.inside("show", "--csv").stdout)))
     assert [(row["probe.n"], row["val.score"], row["end"]) for row in rows] == [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mldlc.config.project import Project
 from mldlc.config.sweeping import key_of
-from mldlc.plan.label import label_of, overrides_of, pieces
+from mldlc.plan.label import arguments_of, label_of, overrides_of, pieces
 from tests.config.conftest import errors, run
 
 Repo = Callable[..., Project]
@@ -211,3 +211,4 @@ def test_pieces_join_to_the_text(parts: list[str]) -> None:
     named = {f"k{number}": part for number, part in enumerate(parts)}
     assert overrides_of(label_of(f"+{key}={value}" for key, value in named.items())) == named
     assert list(pieces("a=[1,2],b={x:1,y:'(,'},c='d,e'")) == ["a=[1,2]", "b={x:1,y:'(,'}", "c='d,e'"]
+    assert arguments_of("a=[1,2],b={x:1,y:'(,'},c='d,e',f,+g=h") == "a=[1,2] b={x:1,y:'(,'} c='d,e',f +g=h"

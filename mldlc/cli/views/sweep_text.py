@@ -11,6 +11,7 @@ from typing import Any
 from mldlc.cli.views.style import duration, number_text, paint
 from mldlc.loop.sweeps import PointRow, Sweep
 from mldlc.plan.codec import flatten
+from mldlc.plan.label import arguments_of
 
 MOST = 40  # rows that a person is shown; scripts get all
 
@@ -47,7 +48,7 @@ def lines(sweep: Sweep, colour: bool = False, most: int = MOST) -> list[str]:
         out.append(f"  {len(shown)} of {len(sweep.rows)} points; mldlc show --csv has all")
     if sweep.best:
         value = next((sweep.value(row) for row in sweep.rows if row.label == sweep.best), None)
-        out.append(f"Best by {sweep.by}: {sweep.best.replace(',', ' ')} ({_text(value)})")
+        out.append(f"Best by {sweep.by}: {arguments_of(sweep.best)} ({_text(value)})")
     return out
 
 
