@@ -32,15 +32,18 @@ def test_a_short_training_tells_more_than_frequencies(tokens: tuple[str, ...], t
 @pytest.mark.skipif(
     importlib.util.find_spec("deepspeed") is None, reason="needs DeepSpeed: pip install 'mldlc[deepspeed]'"
 )
-def test_two_ranks_that_share_the_model_train_it_too(tmp_path: Path) -> None:
-    """The same config, placed by ZeRO 3; a plan for one process finds the model done."""
+def test_three_words_train_a_text_on_two_ranks(tmp_path: Path) -> None:
+    """The model chooses the lifecycle, ZeRO 3 places it; a plan for one process finds the model done."""
     repo = Repository(tmp_path)
-    short = ("prepare=char", *SHORT, "--until", "train")
-    ended = execute(repo, "shakespeare_zero3", *short)
-    assert ended["status"] == "ok"
+    words = ("model=gpt_small", "source=tinyshakespeare")
+    short = ("prepare=char", *SHORT, "ingest.batch_size=16", "--until", "train")
+    done = repo.mldlc("run", "trainer=deepspeed_zero3", *words, *short, "--json")
+    assert done.returncode == 0, done.stderr
     train = json.loads((repo.root / "outputs/latest/summary.json").read_text())["steps"]["train"]
     assert train["summary"]["steps"] == 60 and 1.5 < train["summary"]["val_loss"] < 3.3
-    assert "0 to run" in repo.inside("plan", "experiment=shakespeare", *short).stdout
+    assert "0 to run" in repo.inside("plan", *words, *short).stdout
+    named = repo.inside("plan", *words, *short, "lifecycle=default")
+    assert named.returncode == 2, "what the command line chooses holds"
 
 
 @pytest.mark.slow
