@@ -39,10 +39,14 @@ class Parser(argparse.ArgumentParser):
         hint = f"see {self.prog} --help"
         choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         unknown = re.match(r"unrecognized arguments: (-\S+)", message)
+        overrides = re.match(r"unrecognized arguments: ([^-\s][^\s=]*=\S*)", message)
         if choice is not None:
             allowed = [name.strip("' ") for name in choice[2].split(",")]
             message, hint = f"no '{choice[1]}' here", f"choose from {', '.join(allowed)}"
             hint = did_you_mean(choice[1], allowed) or hint
+        elif overrides is not None and "--outputs" in self._option_string_actions:
+            message = f"it takes no overrides, and '{overrides[1]}' is one"
+            hint = "outputs elsewhere: --outputs DIR"
         elif unknown is not None:
             flag = unknown[1].split("=")[0]
             message = f"unknown flag '{flag}'"

@@ -68,6 +68,9 @@ def find(outputs: Path, run: str) -> Path:
     folder = (Path(outputs) / "latest").resolve() if run == "latest" else root / run
     if run and (folder / NAME).exists():
         return folder
+    if "=" in run:
+        hint = "mldlc run and plan take overrides; outputs elsewhere: --outputs DIR"
+        raise fail("unknown_run", f"'{run}' is an override, and this takes a run", found=run, hint=hint)
     known = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
     if not known:
         raise fail("unknown_run", f"there is no run under {root}", found=run, hint="mldlc run makes one")

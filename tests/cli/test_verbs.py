@@ -226,6 +226,10 @@ def test_diff_of_revisions_and_plans_knows_what_their_last_runs_found(repo: Repo
 def test_show_ls_data_doctor(repo: Repository) -> None:
     done = repo.inside("show")
     assert done.returncode == 2 and "there is no run under" in done.stderr and "mldlc run makes one" in done.stderr
+    for command in (["show"], ["ls", "runs"]):
+        done = repo.inside(*command, "paths.outputs=other")
+        assert done.returncode == 2
+        assert "'paths.outputs=other' is" in done.stderr and "outputs elsewhere: --outputs DIR" in done.stderr
     repo.inside("run")
     shown = repo.inside("show").stdout
     assert " ran" in shown
