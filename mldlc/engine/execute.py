@@ -13,8 +13,9 @@ from mldlc.engine import approvals
 from mldlc.engine.dag import capacity
 from mldlc.engine.freeze import freeze, frozen
 from mldlc.engine.journal import Journal
+from mldlc.engine.measured import by_part
 from mldlc.engine.provenance import provenance
-from mldlc.engine.result import Event, Options, Result, StepResult, counts, merge
+from mldlc.engine.result import Event, Options, Result, StepResult, counts
 from mldlc.engine.scheduler import Scheduler
 from mldlc.engine.step_file import Setting
 from mldlc.plan.plan import Plan
@@ -57,11 +58,7 @@ def execute(
     scheduler.emit("run_started", plan=plan.id, name=plan.name, run=journal.run, steps=len(plan.steps), pid=os.getpid())
     status = scheduler.run()
     steps = {step.id: scheduler.results[step.id] for step in plan.steps}
-    metrics: dict[str, Any] = {}
-    for step in steps.values():
-        found = step.summary.get("metrics")
-        if isinstance(found, dict):
-            merge(metrics, found)
+    metrics = by_part((step, scheduler.results[step.id].summary) for step in plan.steps)
     if journal.broken is not None:
         scheduler.emit("log", level="warning", text=f"the journal is not complete: {journal.broken.strerror}")
     result = Result(journal.run, plan.id, status, steps, counts(steps), metrics, time.perf_counter() - clock)

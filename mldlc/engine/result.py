@@ -56,7 +56,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Result:
-    """How the run ended. metrics: the `summary["metrics"]` of the steps, merged. seconds: wall time of the run."""
+    """How the run ended. metrics: see `mldlc.engine.measured`. seconds: wall time of the run."""
 
     run: str
     plan: str
@@ -75,13 +75,3 @@ def counts(steps: dict[str, StepResult]) -> dict[str, int]:
         if name:
             out[name] += 1
     return out
-
-
-def merge(into: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Merge nested dicts; a later leaf wins."""
-    for key, value in more.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            merge(into[key], value)
-        else:
-            into[key] = merge({}, value) if isinstance(value, dict) else value
-    return into

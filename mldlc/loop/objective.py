@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mldlc.engine.measured import by_part
+from mldlc.plan.step import Step
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -15,9 +18,14 @@ class Goal:
     mode: str
 
 
-def measured(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
-    """Numbers by name of some steps (stage, summary), a later one wins: what was logged, and `part.name`."""
-    return dict(item for stage, summary in steps for item in _numbers(stage, summary))
+def measured(steps: Iterable[tuple[Step, Mapping[str, Any]]]) -> dict[str, float]:
+    """Numbers by name of some steps and their summaries, a later one wins: what was logged, and `part.name`."""
+    listed = list(steps)
+    found = dict(item for step, summary in listed for item in _numbers(step.stage, summary))
+    for part, values in by_part(listed).items():
+        if isinstance(values, dict) and part.rpartition(".")[2] != "test":
+            found |= {f"{part}.{name}": float(value) for name, value in values.items() if _is_number(value)}
+    return found
 
 
 def _numbers(stage: str, summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -25,12 +33,6 @@ def _numbers(stage: str, summary: Mapping[str, Any]) -> Iterator[tuple[str, floa
         if _is_number(value) and not name.startswith("test"):
             yield name, float(value)
             yield f"{stage}.{name}", float(value)
-    parts = summary.get("metrics")
-    for part, values in parts.items() if isinstance(parts, dict) else ():
-        if isinstance(values, dict) and part != "test":
-            for name, value in values.items():
-                if _is_number(value):
-                    yield f"{part}.{name}", float(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -147,7 +147,7 @@ def run_round(
 def _known(plan: Plan, result: Result, point: int) -> dict[str, float]:
     """Every number of a point that may be an objective."""
     steps = [step for step in plan.steps if point in step.points and step.id in result.steps]
-    return measured((step.stage, result.steps[step.id].summary) for step in steps)
+    return measured((step, result.steps[step.id].summary) for step in steps)
 
 
 def _values(plan: Plan, result: Result, point: int, goals: Sequence[Goal], dropped: set[str]) -> list[float] | str:

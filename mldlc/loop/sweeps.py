@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mldlc.engine.history import RunInfo
+from mldlc.engine.measured import by_part
 from mldlc.loop.objective import measured
 from mldlc.plan.label import label_of, overrides_of
 from mldlc.plan.plan import Plan, load
@@ -74,9 +75,7 @@ def sweep_of(plan: Plan, steps: Mapping[str, Mapping[str, Any]], outputs: Path) 
     rows = []
     for point in plan.points:
         label = label_of(point.overrides)
-        metrics: dict[str, Any] = {}
-        for step in mine[point.id]:
-            metrics.update(summaries[step.id].get("metrics") or {})
+        metrics = by_part((step, summaries[step.id]) for step in mine[point.id])
         seconds, ran, reused = _spent(mine[point.id], steps)
         end = _end(mine[point.id], steps)
         rows.append(PointRow(label, overrides_of(label), metrics, seconds, ran, reused, end))
@@ -131,7 +130,7 @@ def _searched(
     """A round of a search: its points by the objective of the search."""
     judged = []
     for point, row in zip(plan.points, rows, strict=True):
-        value = measured((step.stage, summaries[step.id]) for step in mine[point.id]).get(goal["metric"])
+        value = measured((step, summaries[step.id]) for step in mine[point.id]).get(goal["metric"])
         metrics = {**row.metrics, "objective": {goal["metric"]: value}} if value is not None else row.metrics
         judged.append(replace(row, metrics=metrics))
     sweep = Sweep(tuple(judged), by=f"objective {goal['metric']}")
