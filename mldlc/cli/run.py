@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mldlc.cli.frame import compile_from, config_arguments, emit
+from mldlc.cli.views import metrics_text
 from mldlc.cli.views.progress import listener
-from mldlc.cli.views.style import coloured, duration, number_text
+from mldlc.cli.views.style import coloured, duration
 from mldlc.plan.plan import Plan
 
 EXIT = {"ok": 0, "failed": 1, "rejected": 1, "waiting": 3}
@@ -79,10 +80,8 @@ def show_result(plan: Plan, result: Any, report: Path | None, text: Any) -> Any:
 
         sweep = sweep_of(plan, {id: vars(step) for id, step in result.steps.items()}, Path(plan.outputs))
         print("\n".join(sweep_text.lines(sweep, coloured(text))), file=text)
-    for part in sorted(result.metrics, key=_place) if sweep is None else ():
-        values = result.metrics[part]
-        shown = "  ".join(f"{key} {number_text(value)}" for key, value in _numbers(values))
-        print(f"  {part:<7}{shown}", file=text)
+    for line in metrics_text.lines(result.metrics) if sweep is None else ():
+        print(line, file=text)
     if report is not None:
         print(f"Report: {report if report.name == 'report.html' else report.parent / 'report-*.html'}", file=text)
     return sweep
@@ -121,19 +120,6 @@ def summary(result: Any, report: Path | None) -> dict[str, object]:
         "report": str(report) if report else None,
         "errors": {id: step.error for id, step in result.steps.items() if step.error},
     }
-
-
-def _place(part: str) -> tuple[int, str]:
-    """Records keep their keys sorted, runs as they came: shown is one order, that of the parts of a split."""
-    parts = ("train", "val", "test")
-    return (parts.index(part) if part in parts else len(parts), part)
-
-
-def _numbers(values: Any) -> list[tuple[str, float]]:
-    """Numbers by name, but the count of rows first."""
-    found = values.items() if isinstance(values, dict) else ()
-    numbers = [(name, value) for name, value in found if isinstance(value, int | float)]
-    return sorted(numbers, key=lambda item: (item[0] != "n", item[0]))
 
 
 @contextmanager

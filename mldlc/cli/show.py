@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from mldlc.cli.frame import emit, outputs_argument, outputs_of
-from mldlc.cli.views import sweep_text
-from mldlc.cli.views.style import coloured, duration, number_text, paint, size
+from mldlc.cli.views import metrics_text, sweep_text
+from mldlc.cli.views.style import coloured, duration, paint, size
 from mldlc.engine.history import RunInfo, follow, read_run
 from mldlc.loop.sweeps import Sweep, read_sweep
 from mldlc.plan.codec import encode
@@ -124,10 +124,7 @@ def lines(info: RunInfo, colour: bool, sweep: Sweep | None = None, steps: bool =
             out.append(paint(f"      {error.get('message', error)}", "red", colour))
         if status == "waiting":
             out.append(f"      mldlc approve {step.get('stage', id)} | mldlc reject {step.get('stage', id)}")
-    for part, values in info.metrics.items() if sweep is None else ():
-        numbers = {k: v for k, v in values.items() if isinstance(v, int | float)} if isinstance(values, dict) else {}
-        if numbers:
-            out.append(f"  {part:<7}" + "  ".join(f"{name} {number_text(v)}" for name, v in numbers.items()))
+    out += metrics_text.lines(info.metrics) if sweep is None else []
     page = info.folder / "report.html"
     out.append(f"folder {info.folder}")
     return [*out, f"report {page}"] if page.exists() else out
