@@ -21,13 +21,17 @@ def load_plan(path: Path) -> Plan:
 
 
 def refresh(saved: Plan, file: Path, selection: Selection) -> Plan:
-    """Compile the same request again; give the fresh plan if nothing moved, else raise with everything that did."""
+    """Compile the same request again; give the fresh plan if nothing moved, else raise with everything that did.
+
+    selection: what is asked for now; where it says nothing, what the plan was made for.
+    """
     root = Path(saved.config.root)
     if not root.is_dir():
         raise fail("stale_plan", f"the plan's project {root} is gone", where=Location(str(file)))
     asked = saved.config
+    part = Selection(selection.until or asked.until, selection.since or asked.since, selection.force or asked.force)
     request = CompileRequest(
-        root, asked.overrides, asked.name, asked.multirun, selection=selection, points=asked.points, rev=asked.rev
+        root, asked.overrides, asked.name, asked.multirun, selection=part, points=asked.points, rev=asked.rev
     )
     fresh = compile_plan(request)
     found = moved(saved, fresh)

@@ -46,7 +46,7 @@ class ConfigSources:
     """How the config came about, enough to compile it again: name, overrides, and every file that was read.
 
     points: the overrides of each point, where a search chose them. rev: `git://<full sha>:<dir>@<repository>` when the
-    whole project was read from git, else "".
+    whole project was read from git, else "". until, since, force: the part of the plan that was asked for.
     """
 
     root: str
@@ -56,6 +56,9 @@ class ConfigSources:
     files: dict[str, str] = field(default_factory=dict)
     points: tuple[tuple[str, ...], ...] = ()
     rev: str = ""
+    until: str = ""
+    since: str = ""
+    force: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

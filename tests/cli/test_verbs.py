@@ -110,6 +110,16 @@ def test_a_saved_plan_runs_and_a_stale_one_is_refused(repo: Repository) -> None:
     assert "no mldlc.plan/1 document" in repo.inside("run", "bad.json").stderr
 
 
+def test_a_saved_plan_runs_the_part_it_was_made_for(repo: Repository) -> None:
+    assert repo.inside("plan", "--until", "b", "-o", "plan.json").returncode == 0
+    assert "2 run, 1 skip" in repo.inside("run", "plan.json").stdout
+    assert "1 run, 2 reuse" in repo.inside("run", "plan.json", "--until", "c").stdout
+    repo.inside("plan", "--force", "b", "-o", "plan.json")
+    assert "1 run, 2 reuse" in repo.inside("run", "plan.json").stdout
+    repo.inside("plan", "--from", "b", "-o", "plan.json")
+    assert "2 run, 1 reuse" in repo.inside("run", "plan.json").stdout
+
+
 def test_from_another_directory_and_another_outputs_root(repo: Repository, tmp_path: Path) -> None:
     deep = repo.root / "src" / "tallying"
     assert repo.inside("run", cwd=deep).returncode == 0
