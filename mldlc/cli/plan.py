@@ -10,7 +10,7 @@ from mldlc.cli.frame import compile_from, config_arguments, emit
 from mldlc.cli.views import plan_text
 from mldlc.cli.views.style import coloured
 from mldlc.plan.codec import encode
-from mldlc.plan.diagnostic import fail
+from mldlc.plan.diagnostic import Diagnostic, fail
 from mldlc.plan.plan import Plan, dump
 
 CHANGES = 4
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         emit(summary(plan))
     text = sys.stderr if args.json else sys.stdout
     print("\n".join(plan_text.lines(plan, coloured(text))), file=text)
-    for item in plan.diagnostics:
+    for item in (*plan.diagnostics, *_lacking(plan)):
         print(f"{item.severity}: {item}", file=sys.stderr)
     if "search" in plan.settings:
         from mldlc.cli.views.search_text import about
@@ -44,6 +44,16 @@ def run(args: argparse.Namespace) -> int:
         print(f"{about(plan.settings['search'])}. This is the configured point.", file=text)
     print(f"{plan_text.closing(plan)} Nothing was executed.", file=text)
     return CHANGES if args.detailed_exitcode and plan.changes() else 0
+
+
+def _lacking(plan: Plan) -> list[Diagnostic]:
+    """A search that nothing installed can run: the plan of its configured point holds all the same."""
+    kind = plan.settings.get("search", {}).get("kind", "halving")
+    if kind == "halving":
+        return []
+    from mldlc.loop.search import has_plugin, no_plugin
+
+    return [] if has_plugin(kind) else [no_plugin(kind, "warning")]
 
 
 def summary(plan: Plan) -> dict[str, object]:
@@ -55,7 +65,7 @@ def summary(plan: Plan) -> dict[str, object]:
         "points": len(plan.points),
         "counts": plan.counts(),
         "changes": plan.changes(),
-        "diagnostics": [encode(item) for item in plan.diagnostics],
+        "diagnostics": [encode(item) for item in (*plan.diagnostics, *_lacking(plan))],
     }
 
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     executor = plan.settings.get("executor", {})
     options = Options(
         jobs=args.jobs or executor.get("jobs"),
-        on_error="keep_going" if args.keep_going else executor.get("on_error", "fail"),
+        on_error="keep_going" if args.keep_going else executor.get("on_error", "fail_fast"),
         retries=executor.get("retries", 1),
         grace=executor.get("grace_seconds", 20.0),
     )

@@ -52,7 +52,7 @@ class LocalExecutor(Config):
     jobs: int | None = placement(None, ge=1)
     threads: int | None = placement(None, ge=1)
     retries: int = runtime(1, ge=0, le=10)
-    on_error: Literal["fail", "keep_going"] = runtime("fail")
+    on_error: Literal["fail_fast", "keep_going"] = runtime("fail_fast")
     grace_seconds: float = runtime(20.0, ge=0)
 
 

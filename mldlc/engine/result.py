@@ -18,14 +18,15 @@ COUNTED = {
 class Options:
     """How to execute.
 
-    jobs: at most so many worker processes at once (None: the CPUs of this machine). on_error: `fail` starts nothing
-    new after a failure or a gate's no (what runs may finish), `keep_going` goes on with what does not depend on it.
+    jobs: at most so many worker processes at once (None: the CPUs of this machine). on_error: `fail_fast` starts
+    nothing new after a failure or a gate's no (what runs may finish), `keep_going` goes on with what does not depend
+    on it.
     retries: of failures that may pass by themselves. grace: seconds that steps get to stop.
     dropped: ids of steps to end early, which the listener adds while they run; what hangs on them is skipped.
     """
 
     jobs: int | None = None
-    on_error: Literal["fail", "keep_going"] = "fail"
+    on_error: Literal["fail_fast", "keep_going"] = "fail_fast"
     retries: int = 1
     grace: float = 20.0
     dropped: set[str] = field(default_factory=set)

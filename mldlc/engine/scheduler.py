@@ -255,7 +255,7 @@ class Scheduler:
                 gate = {"evidence": outcome.evidence, "digest": outcome.digest}
                 result = StepResult("rejected", error=outcome.error, summary=gate, **spent)
                 self._close(step, result, "gate_rejected", why=(outcome.error or {}).get("message", ""), **gate)
-                if self.options.on_error == "fail":
+                if self.options.on_error == "fail_fast":
                     self._halt(f"the run ends: {step.stage} is rejected")
             case "not_due":
                 result = StepResult("skipped", summary=outcome.summary, **spent)
@@ -294,7 +294,7 @@ class Scheduler:
 
     def _fail(self, step: Step, result: StepResult) -> None:
         self._close(step, result, "step_failed", error=result.error, log=str(self.journal.log(step.id)))
-        if self.options.on_error == "fail":
+        if self.options.on_error == "fail_fast":
             self._halt(f"the run ends: {step.stage} failed")
 
     def _finish(self, step: Step, result: StepResult, event: str, **data: Any) -> None:

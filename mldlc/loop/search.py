@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from mldlc.compiler.draft import CompileRequest
 from mldlc.compiler.pipeline import compile_plan
@@ -23,7 +23,7 @@ from mldlc.loop.objective import Goal
 from mldlc.loop.rounds import Frozen, Lines, Watch, run_round
 from mldlc.plan.codec import digest
 from mldlc.plan.dag import reachable
-from mldlc.plan.diagnostic import fail
+from mldlc.plan.diagnostic import Diagnostic, DiagnosticError, fail
 from mldlc.plan.plan import Plan
 
 SEARCHERS = "mldlc.search"
@@ -48,8 +48,11 @@ class Trial:
 class Searcher(Protocol):
     """What a plugin gives: `open_search(settings, folder, study)`; `settings["params"]` is the space as plain data."""
 
-    def ask(self, count: int) -> list[Trial]:
-        """Points to run next: first those that were begun and never told, then new ones; [] when there are none."""
+    def ask(self, count: int, limit: int) -> list[Trial]:
+        """Points to run next: first those that were begun and never told, then new ones; [] when there are none.
+
+        No more than `limit` are ever begun, also by several processes that search at once.
+        """
         ...
 
     def tell(self, number: int, values: Sequence[float] | None, state: str) -> None:
@@ -104,9 +107,7 @@ def search(ask: CompileRequest, base: Plan, options: Options, watch: Watch, stop
             say(f"No further round: sweep.timeout={settings['timeout']:g} s are over.")
             break
         done = sum(trial.state != "running" for trial in searcher.trials())
-        trials = (
-            searcher.ask(min(settings["batch"], settings["n_trials"] - done)) if done < settings["n_trials"] else []
-        )
+        trials = searcher.ask(settings["batch"], settings["n_trials"])
         if not trials:
             break
         say(f"Round {len(found.rounds) + 1}: {len(trials)} of {settings['n_trials']} points, {done} done.")
@@ -210,5 +211,17 @@ def open_searcher(settings: dict[str, Any], folder: Path, study: str) -> Searche
             raise fail("broken_plugin", f"the plugin of sweep={kind} cannot be imported: {error}", hint=hint) from error
         folder.mkdir(parents=True, exist_ok=True)
         return opened(settings, folder, study)  # type: ignore[no-any-return]
+    raise DiagnosticError([no_plugin(kind)])
+
+
+def no_plugin(kind: str, severity: Literal["error", "warning"] = "error") -> Diagnostic:
+    """What is said of a kind of search that nothing installed gives."""
     hint = f"pip install 'mldlc[{kind}]' ./plugins/mldlc-{kind}"
-    raise fail("no_plugin", f"sweep={kind} needs a plugin that is not installed", key="sweep", hint=hint)
+    return Diagnostic(
+        "no_plugin", f"sweep={kind} needs a plugin that is not installed", severity=severity, key="sweep", hint=hint
+    )
+
+
+def has_plugin(kind: str) -> bool:
+    """Whether a plugin for this kind of search is installed."""
+    return bool(importlib.metadata.entry_points(group=SEARCHERS, name=kind))

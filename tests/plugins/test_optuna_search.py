@@ -105,6 +105,39 @@ def test_stopped_or_killed_in_a_round_it_goes_on_with_its_points(searching: Sear
     assert {trial["state"] for trial in summary["search"]["trials"]} == {"complete"}
 
 
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_two_that_search_at_once_begin_no_more_than_was_asked(sampler: str, tmp_path: Path, install: Install) -> None:
+    """Each in a process of its own, as fast as it can."""
+    code = """
+import sys
+from pathlib import Path
+from mldlc_optuna.searcher import open_search
+
+settings = {"params": {"x": {"choices": list(range(40))}}, "objective": [{"metric": "y", "mode": "min"}], "seed": 0}
+settings |= {"sampler": sys.argv[2], "pruner": "none"}
+print("here", flush=True)
+sys.stdin.readline()
+found = open_search(settings, Path(sys.argv[1]), "s")
+while trials := found.ask(3, 16):
+    for trial in trials:
+        found.tell(trial.number, [1.0], "complete")
+print(len(found.trials()), len({trial.params["x"] for trial in found.trials()}))
+"""
+    env = {**os.environ, "PYTHONPATH": f"{install('mldlc-optuna')}:{Path(__file__).parents[2]}"}
+    command = [sys.executable, "-c", code, str(tmp_path), sampler]
+    both = [
+        subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) for _ in range(2)
+    ]
+    assert all(process.stdout.readline() == "here\n" for process in both if process.stdout)
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ends = [process.communicate(timeout=120)[0].split() for process in both]
+    assert ends[0][0] == ends[1][0] == "16"
+    assert sampler == "random" or ends[0][1] == "16"
+
+
 def test_a_grid_ends_when_all_of_it_is_done(shared: Searching) -> None:
     code, summary, _ = shared.run("score.y=range(1,4)", "score.shape=round,square", "sweep.sampler=grid", "score.x=2")
     assert code == 0
@@ -195,12 +228,23 @@ def test_an_edit_while_it_runs_ends_it(searching: Searching) -> None:
 
 
 def test_without_the_plugin_the_way_to_it_is_told(tmp_path: Path) -> None:
+    """The plan of the configured point holds, and tells it too."""
     program = (
         "import importlib.metadata as m, sys; f = m.entry_points; "
         "m.entry_points = lambda **k: () if k.get('group') == 'mldlc.search' else f(**k); "
-        "from mldlc.cli.main import main; sys.exit(main(['run', 'sweep=optuna', 'score.x=interval(0,1)']))"
+        "from mldlc.cli.main import main; asked = ['sweep=optuna', 'score.x=interval(0,1)']; "
+        "sys.exit(10 * main(['plan', *asked]) + main(['run', *asked]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=scoring(tmp_path).root, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 2 and "pip install 'mldlc[optuna]' ./plugins/mldlc-optuna" in done.stderr
+    assert done.returncode == 2
+    told = "sweep=optuna needs a plugin that is not installed; pip install 'mldlc[optuna]' ./plugins/mldlc-optuna"
+    assert done.stderr.splitlines() == [f"warning: {told}", f"error: {told}"]
+
+
+def test_a_plan_with_the_plugin_lacks_nothing(shared: Searching) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(shared.plugin)
+        done = shared.repo.inside("plan", "sweep=optuna", SPACE)
+    assert done.returncode == 0 and done.stderr == ""

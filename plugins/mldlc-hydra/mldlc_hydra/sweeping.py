@@ -133,8 +133,7 @@ class Search:
         returns: list[Sequence[JobReturn]] = []
         number = 0
         while time.monotonic() < ends:
-            left = self.settings["n_trials"] - sum(trial.state != "running" for trial in self.searcher.trials())
-            trials = self.searcher.ask(min(self.settings["batch"], left)) if left > 0 else []
+            trials = self.searcher.ask(self.settings["batch"], self.settings["n_trials"])
             if not trials:
                 break
             batch = [[*self.fixed, *trial.lines] for trial in trials]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,56 +25,82 @@ from mldlc.loop.search import Trial
 
 NAMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 STATES = {name: state for state, name in NAMES.items()}
-FILE = "study.db"
+FILE, LOCK = "study.db", "ask.lock"
 
 
 def open_search(settings: Mapping[str, Any], folder: Path, study: str) -> OptunaSearch:
     """The study of this name in `folder`, made if need be."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    return OptunaSearch(settings, f"sqlite:///{folder / FILE}", study)
+    return OptunaSearch(settings, folder, study)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While no other process makes the study, begins trials of it or ends them."""
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def opened(settings: Mapping[str, Any], folder: Path, study: str) -> optuna.Study:
+    """The study in its file, which is made if need be."""
+    url = f"sqlite:///{folder / FILE}"
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    return optuna.create_study(
+        storage=storage, study_name=study, load_if_exists=True, pruner=pruner(settings),
+        directions=["minimize" if goal["mode"] == "min" else "maximize" for goal in settings["objective"]],
+    )  # fmt: skip
 
 
 class OptunaSearch:
     """A searcher of mldlc.loop.search over an Optuna study."""
 
-    def __init__(self, settings: Mapping[str, Any], url: str, study: str) -> None:
+    def __init__(self, settings: Mapping[str, Any], folder: Path, study: str) -> None:
+        self.folder = folder
         space = {name: read_param(value) for name, value in settings["params"].items()}
         self.space = {name: distribution(param) for name, param in space.items()}
         self.choices = {name: param.values for name, param in space.items() if isinstance(param, Choices)}
         self.pruning = settings["pruner"] != "none"
         self.grid = list(grid(space)) if settings["sampler"] == "grid" else None
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-        self.study = optuna.create_study(
-            storage=storage, study_name=study, load_if_exists=True, pruner=pruner(settings),
-            directions=["minimize" if goal["mode"] == "min" else "maximize" for goal in settings["objective"]],
-        )  # fmt: skip
+        with alone(folder):
+            self.study = opened(settings, folder, study)
         # another process goes on with other draws, not with the same ones again
         self.study.sampler = sampler(settings["sampler"], settings["seed"] + len(self.study.get_trials(deepcopy=False)))
 
-    def ask(self, count: int) -> list[Trial]:
-        """Running trials of the study first: a process that asked for them is gone, or does the same as we."""
-        begun = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        found = [self._trial(trial) for trial in begun if trial.params.keys() == self.space.keys()]
-        for trial in begun:
-            if trial.params.keys() != self.space.keys():  # killed between its parameters
-                self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    def ask(self, count: int, limit: int) -> list[Trial]:
+        """Running trials of the study first: a process that asked for them is gone, or does the same as we.
+
+        One process asks at a time, so that two begin no more than `limit` together.
+        """
+        with alone(self.folder):
+            every = self.study.get_trials(deepcopy=False)
+            if sum(trial.state in NAMES for trial in every) >= limit:
+                return []
+            begun = [trial for trial in every if trial.state == TrialState.RUNNING]
+            found = [self._trial(trial) for trial in begun if trial.params.keys() == self.space.keys()]
+            for trial in begun:
+                if trial.params.keys() != self.space.keys():  # killed between its parameters
+                    self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            room = limit - sum(trial.state != TrialState.WAITING for trial in every)
+            return found + self._fresh(max(0, min(count - len(found), room)))
+
+    def _fresh(self, count: int) -> list[Trial]:
+        """New trials; of a grid those that are not known yet."""
         if self.grid is not None:
             known = [trial.params for trial in self.study.get_trials(deepcopy=False) if trial.params]
-            fresh = [params for params in self.grid if params not in known][: max(0, count - len(found))]
+            fresh = [params for params in self.grid if params not in known][:count]
             for params in fresh:
                 self.study.enqueue_trial(params, skip_if_exists=True)
-            count = len(found) + len(fresh)
-        while len(found) < count:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                asked = self.study.ask(fixed_distributions=self.space)
-            found.append(Trial(asked.number, self._values(asked.params)))
-        return found
+            count = len(fresh)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asked = [self.study.ask(fixed_distributions=self.space) for _ in range(count)]
+        return [Trial(trial.number, self._values(trial.params)) for trial in asked]
 
     def tell(self, number: int, values: Sequence[float] | None, state: str) -> None:
         """How a trial ended."""
-        with warnings.catch_warnings():
+        with alone(self.folder), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.study.tell(number, values, state=STATES[state] if values is None else None, skip_if_finished=True)
 
