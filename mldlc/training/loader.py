@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mldlc.training.resident import ORDER
+
 ALIGNED = 64  # bytes: where torch's own memory begins
 TOGETHER_BYTES, TOGETHER_MOST = 1 << 21, 16  # of the batches that are gathered at once
 Collate = Callable[[tuple[Tensor, ...]], Any]
@@ -187,7 +189,7 @@ class BatchLoader:
     def size(self) -> int:
         """Bytes that the rows take where they are held; with their order."""
         held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in self.tensors}
-        return sum(held.values()) + 8 * len(self.rows)
+        return sum(held.values()) + ORDER * len(self.rows)
 
     def hold_on(self, device: torch.device, moved: dict[int, Tensor]) -> None:
         """Cut batches on a device from now on. moved: what is there already, by where it was; it is added to."""

@@ -1,7 +1,7 @@
 """Rows that lie on the GPU that learns from them: a batch is cut there, instead of being gathered here and copied over.
 
-Moments of a small network: three tensors a batch that are copied from memory that is not pinned keep the host waiting
-as long as the step itself (tests/bench/gpu_rates.py). Batches hold the same values either way, so it is placement.
+Three tensors a batch, copied from memory that is not pinned, keep the host waiting as long as a step of a small network
+takes (tests/bench/gpu_rates.py). Batches hold the same values either way, so it is placement. Light.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from mldlc.training.meter import Meter
 from mldlc.training.module import TabularModule
 from mldlc.training.network import prepare
 from mldlc.training.placed import placed
+from mldlc.training.placing import memory
 from mldlc.training.preload import preload
 from mldlc.training.ranks import Ranks
 from mldlc.training.resident import stays
@@ -142,10 +143,9 @@ def _hold(cfg: Any, job: Job, device: torch.device) -> dict[str, Any]:
     own = isinstance(job.module, TabularModule) or cfg.ingest.hold == "device"
     if device.type != "cuda" or not loaders or not own:
         return {}
-    given = cfg.trainer.memory_gb
-    memory = int(given * 2**30) if given is not None else torch.cuda.get_device_properties(device).total_memory
+    room = memory({"memory_gb": cfg.trainer.memory_gb}, torch.cuda.get_device_properties(device).total_memory)
     size, moved = sum(loader.size for loader in loaders), dict[int, torch.Tensor]()
-    if not stays(cfg.ingest.hold, size, memory):
+    if not stays(cfg.ingest.hold, size, room):
         return {}
     for loader in loaders:
         loader.hold_on(device, moved)
